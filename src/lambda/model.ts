@@ -1,0 +1,72 @@
+/** The vocabulary that the rooms of lambda/ share. Types only: no behaviour, so that every room may import it. */
+
+/**
+ * One function version as invocation needs it: immutable. A new configuration or new code of `$LATEST` is a new
+ * FunctionVersion with another `revisionId`; environments of the old one take no further invocation.
+ */
+export interface FunctionVersion {
+  /** Unqualified: `arn:aws:lambda:REGION:ACCOUNT:function:NAME`. */
+  readonly functionArn: string;
+  readonly name: string;
+  /** `$LATEST` or a number. */
+  readonly version: string;
+  readonly revisionId: string;
+  readonly runtime: string;
+  readonly handler: string;
+  readonly role: string;
+  /** Lower-case hex SHA-256 of the zip: names the unpacked folder. */
+  readonly codeSha256Hex: string;
+  readonly memoryMb: number;
+  readonly timeoutMs: number;
+  readonly ephemeralStorageMb: number;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Hex SHA-256 of each layer's zip, in merge order. */
+  readonly layerSha256Hex: readonly string[];
+  readonly logging: LoggingSettings;
+  readonly tracingMode: "Active" | "PassThrough";
+}
+
+export interface LoggingSettings {
+  readonly format: "Text" | "JSON";
+  readonly applicationLevel: LogLevel;
+  readonly systemLevel: "DEBUG" | "INFO" | "WARN";
+  readonly group: string;
+}
+
+export type LogLevel = "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+
+/** One invocation on its way to an environment. */
+export interface Invocation {
+  /** `x-amzn-RequestId` of the Invoke, a UUID. */
+  readonly requestId: string;
+  /** The event, as it came: never parsed by the platform. */
+  readonly payload: Buffer;
+  /** The ARN the caller used, with its qualifier when it gave one. */
+  readonly invokedFunctionArn: string;
+  /** Base64, as the caller sent it. */
+  readonly clientContext?: string;
+  /** `Root=…;Parent=…;Sampled=…`. */
+  readonly traceHeader: string;
+  readonly tenantId?: string;
+}
+
+/** How an invocation ended, as the environment saw it. Payloads are passed through as they came. */
+export interface InvocationOutcome {
+  /** undefined: success. Otherwise the value of X-Amz-Function-Error: AWS says Unhandled for everything a managed runtime reports. */
+  readonly functionError?: "Unhandled" | "Handled";
+  readonly payload: Buffer;
+  readonly contentType: string;
+  readonly report: InvocationReport;
+}
+
+/** What one invocation used: the REPORT line and the meter are made from it. */
+export interface InvocationReport {
+  readonly durationMs: number;
+  readonly billedMs: number;
+  readonly memorySizeMb: number;
+  readonly maxMemoryUsedMb: number;
+  /** Present on the first invocation of an environment (cold start). */
+  readonly initDurationMs?: number;
+  readonly status: "success" | "error" | "timeout" | "failure";
+  readonly errorType?: string;
+}

@@ -1,0 +1,90 @@
+/**
+ * Every quota of AWS that Hornero keeps and every bound of its own: unit in the name, source in the comment.
+ * [quotas]: docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html. [model]: the service model.
+ */
+import { assert } from "./kernel/assert.ts";
+
+const MIB = 1024 * 1024;
+
+// Function configuration
+/** Memory, in steps of 1 MB [quotas]. The model allows 32,768 (Managed Instances). */
+export const MEMORY_MB_MIN = 128;
+export const MEMORY_MB_MAX = 10_240;
+export const MEMORY_MB_DEFAULT = 128;
+/** [quotas] */
+export const TIMEOUT_S_MIN = 1;
+export const TIMEOUT_S_MAX = 900;
+export const TIMEOUT_S_DEFAULT = 3;
+/** `/tmp` [quotas] */
+export const EPHEMERAL_STORAGE_MB_MIN = 512;
+export const EPHEMERAL_STORAGE_MB_MAX = 10_240;
+/** Names and values of all variables together [quotas]. */
+export const ENVIRONMENT_VARIABLES_BYTES_MAX = 4096;
+/** [quotas] */
+export const LAYERS_MAX = 5;
+/** [model] */
+export const FUNCTION_NAME_CHARS_MAX = 64;
+export const TAGS_MAX = 50;
+
+// Code
+/** A zip sent in the request [quotas]. */
+export const ZIP_UPLOAD_BYTES_MAX = 50 * MIB;
+/** A zip's content with all layers [quotas]. */
+export const CODE_UNZIPPED_BYTES_MAX = 262_144_000;
+/** One CreateFunction request, base64 and all [measured on AWS: the error text names it]. */
+export const CONTROL_REQUEST_BYTES_MAX = 70_167_211;
+/** All zips of an account in a Region: 75 GB [quotas]. */
+export const CODE_STORAGE_BYTES_MAX = 80_530_636_800;
+/** Entries of a zip: ours; AWS names none, 250 MB of one-byte files would be 262 million inodes. */
+export const ZIP_ENTRIES_MAX = 100_000;
+
+// Invocation
+/** Synchronous payload, each way: 6 MB [quotas]; the request limit is exact. */
+export const INVOKE_REQUEST_BYTES_MAX = 6 * MIB;
+/** The answer's limit is 100 bytes more [interop/model.go of AWS's runtime interface emulator]. */
+export const INVOKE_RESPONSE_BYTES_MAX = 6 * MIB + 100;
+/** Event invocations: 1 MB [quotas]. */
+export const INVOKE_EVENT_BYTES_MAX = 1 * MIB;
+/** Base64 of the client context [model]. */
+export const CLIENT_CONTEXT_CHARS_MAX = 3583;
+/** LogResult carries the last 4 KB of the log [Invoke API]. */
+export const LOG_TAIL_BYTES_MAX = 4096;
+/** The init phase of an on-demand environment [quotas]. */
+export const INIT_TIMEOUT_MS = 10_000;
+/** Body of init/error and invocation/error posts [runtime interface emulator]. */
+export const RUNTIME_ERROR_BYTES_MAX = 1 * MIB;
+
+// Concurrency
+/** Concurrent executions of an account in a Region [quotas]; configurable. */
+export const ACCOUNT_CONCURRENCY_DEFAULT = 1000;
+/** Concurrency that must stay unreserved [quotas]. */
+export const UNRESERVED_CONCURRENCY_MIN = 100;
+
+// Execution environment
+/** One vCPU per so many MB [docs: configuration-memory]. */
+export const MEMORY_MB_PER_VCPU = 1769;
+/** Processes and threads; file descriptors [quotas]. */
+export const ENVIRONMENT_PIDS_MAX = 1024;
+export const ENVIRONMENT_FILE_DESCRIPTORS_MAX = 1024;
+/** Extensions of a function [runtime interface emulator, core/registrations.go]. */
+export const EXTENSIONS_MAX = 10;
+/** A frame of the fast link: an answer that is too long by far is still told from a broken stream. Ours. */
+export const LINK_FRAME_BYTES_MAX = 16 * MIB;
+/** One log line; longer ones are cut into several events: CloudWatch Logs' event size [PutLogEvents API: 1 MB]. */
+export const LOG_EVENT_BYTES_MAX = 1 * MIB;
+
+// The server
+/** Default port, the one that AWS emulators share. Ours. */
+export const PORT_DEFAULT = 4566;
+/** Most a request without a limit of its own may send. Ours. */
+export const REQUEST_BYTES_MAX = 10 * MIB;
+/** SigV4: difference between the signature's time and ours [Signature Version 4: 5 minutes; AWS services allow 15 for most]. */
+export const SIGNATURE_SKEW_MS_MAX = 5 * 60_000;
+
+assert(INVOKE_RESPONSE_BYTES_MAX < LINK_FRAME_BYTES_MAX, "an answer of the largest size fits a frame");
+assert(
+  INVOKE_EVENT_BYTES_MAX <= INVOKE_REQUEST_BYTES_MAX,
+  "an event is never larger than a synchronous payload",
+);
+assert(MEMORY_MB_MIN <= MEMORY_MB_DEFAULT, "the default memory is allowed");
+assert(UNRESERVED_CONCURRENCY_MIN < ACCOUNT_CONCURRENCY_DEFAULT, "some concurrency can be reserved");
