@@ -1,0 +1,89 @@
+"use strict";
+/**
+ * What runs first in a Node.js execution environment. Speaks the fast link: BOOTED, then the one SPECIALISE that says
+ * which function this is, then INVOKE after INVOKE. Runs unmodified on Node 20 and later; needs nothing but Node.
+ */
+const { FRAME, listen, sendText } = require("./link.cjs");
+const { RuntimeError, UnhandledPromiseRejection, toResponse } = require("./errors.cjs");
+const { patchConsole, logError } = require("./logging.cjs");
+const { HANDLER_STREAMING, HANDLER_HIGH_WATER_MARK, loadHandler } = require("./handler.cjs");
+const { Invoker } = require("./invocation.cjs");
+
+/** Exit codes as AWS's runtimes have them; 13 is Node's own for a top-level await that nothing can settle. */
+const EXIT_UNHANDLED_REJECTION = 128;
+const EXIT_UNCAUGHT_EXCEPTION = 129;
+const EXIT_UNSETTLED_AWAIT = 13;
+
+let phase = "booted";
+let invoker;
+
+const socket = listen((type, body) => {
+  if (type === FRAME.INVOKE && phase === "ready") return invoker.invoke(body);
+  if (type === FRAME.SPECIALISE && phase === "booted") {
+    phase = "initialising";
+    const message = JSON.parse(body.toString("utf8"));
+    specialise(message).catch((error) => {
+      logError("Uncaught Exception", error);
+      reportFatal(error, EXIT_UNCAUGHT_EXCEPTION);
+    });
+    return;
+  }
+  throw new RuntimeError("ProtocolError", `a frame of type ${type} while ${phase}`);
+});
+
+/** Becomes the runtime of one function: its variables, its folder, its handler. */
+async function specialise({ environment, handler, taskRoot }) {
+  Object.assign(process.env, environment);
+  // The only flag of NODE_OPTIONS that can still be obeyed in a process that runs already.
+  if (process.env.NODE_OPTIONS?.includes("--enable-source-maps")) process.setSourceMapsEnabled(true);
+  process.chdir(taskRoot);
+  patchConsole();
+  if (!["1", "true"].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) defineAwslambda();
+  socket.unref();
+  const loaded = await loadHandler(taskRoot, handler);
+  socket.ref();
+  invoker = new Invoker(loaded, socket);
+  phase = "ready";
+  sendText(FRAME.READY, "", "");
+}
+
+function defineAwslambda() {
+  globalThis.awslambda = {
+    streamifyResponse(handler, options) {
+      handler[HANDLER_STREAMING] = "response";
+      if (typeof options?.highWaterMark === "number") {
+        handler[HANDLER_HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
+      }
+      return handler;
+    },
+    // Streams are loaded by the functions that stream.
+    get HttpResponseStream() {
+      return require("./response-stream.cjs").HttpResponseStream;
+    },
+  };
+}
+
+/** Tells the platform what ended this process, and ends it. The error has been logged. */
+function reportFatal(error, exitCode) {
+  if (phase === "initialising") sendText(FRAME.INIT_ERROR, "", JSON.stringify(toResponse(error)));
+  else invoker?.running?.reject(error);
+  process.exit(exitCode);
+}
+
+process.on("uncaughtException", (error) => {
+  logError("Uncaught Exception", error);
+  reportFatal(error, EXIT_UNCAUGHT_EXCEPTION);
+});
+
+process.on("unhandledRejection", (reason, promise) => {
+  const error = new UnhandledPromiseRejection(reason, promise);
+  logError("Unhandled Promise Rejection", error);
+  reportFatal(error, EXIT_UNHANDLED_REJECTION);
+});
+
+process.on("beforeExit", () => {
+  if (phase === "initialising") process.exit(EXIT_UNSETTLED_AWAIT);
+  invoker?.onEmptyLoop();
+});
+
+sendText(FRAME.BOOTED, "", JSON.stringify({ version: process.versions.node }));

@@ -1,0 +1,140 @@
+"use strict";
+/** Finds and loads the function's handler as AWS's Node.js runtimes do. */
+const fs = require("node:fs");
+const path = require("node:path");
+const { RuntimeError } = require("./errors.cjs");
+
+const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
+const HANDLER_STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
+const HANDLER_HIGH_WATER_MARK = Symbol.for("aws.lambda.runtime.handler.streaming.highWaterMark");
+const CALLBACK_REMOVED =
+  "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.";
+
+/**
+ * Loads `handler` (`folder/file.export.nested`) from below `taskRoot`. Resolves with the function and how to call it.
+ * Rejects with a RuntimeError, or with whatever the function's own code threw while it was loaded.
+ */
+async function loadHandler(taskRoot, handler) {
+  if (handler.includes("..")) {
+    throw new RuntimeError(
+      "MalformedHandlerName",
+      `'${handler}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`,
+    );
+  }
+  const base = path.basename(handler);
+  const folder = handler.slice(0, handler.indexOf(base));
+  const match = /^([^.]*)\.(.*)$/.exec(base);
+  if (!match) throw new RuntimeError("MalformedHandlerName", "Bad handler");
+  const module = await loadModule(taskRoot, folder, match[1]);
+  const fn = findExport(module, match[2]) ?? findExport(module?.default, match[2]);
+  if (!fn) throw new RuntimeError("HandlerNotFound", `${handler} is undefined or not exported`);
+  if (typeof fn !== "function") throw new RuntimeError("HandlerNotFound", `${handler} is not a function`);
+  return describeHandler(fn);
+}
+
+function describeHandler(fn) {
+  const streaming = fn[HANDLER_STREAMING];
+  if (streaming && streaming !== "response") {
+    throw new RuntimeError("MalformedStreamingHandler", "Only response streaming is supported.");
+  }
+  if (NODE_MAJOR >= 24 && fn.length >= 3 && !streaming) {
+    throw new RuntimeError("CallbackHandlerDeprecated", CALLBACK_REMOVED);
+  }
+  const highWaterMark = Number.parseInt(fn[HANDLER_HIGH_WATER_MARK], 10);
+  return {
+    fn,
+    streaming: Boolean(streaming),
+    highWaterMark: Number.isNaN(highWaterMark) ? undefined : highWaterMark,
+    isAsync: fn.constructor?.name === "AsyncFunction",
+  };
+}
+
+function findExport(module, name) {
+  let value = module;
+  for (const key of name.split(".")) {
+    if (value === undefined || value === null) return undefined;
+    value = value[key];
+  }
+  return value;
+}
+
+async function loadModule(taskRoot, folder, name) {
+  const file = path.resolve(taskRoot, folder, name);
+  // A require of our own, so that messages name AWS's entry file and resolution starts from /var/runtime as there.
+  const require = createRequire();
+  try {
+    const found = findFile(file);
+    if (!found) return require(require.resolve(name, { paths: [taskRoot, path.join(taskRoot, folder)] }));
+    if (found.esm) return await importFile(found.path);
+    return await requireFile(require, found.path);
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      const wrapped = new RuntimeError("UserCodeSyntaxError", String(error), { cause: undefined });
+      // The original stack names the line of the function's code; ours would not.
+      wrapped.stack = error.stack;
+      throw wrapped;
+    }
+    if (error?.code === "MODULE_NOT_FOUND") throw new RuntimeError("ImportModuleError", String(error));
+    throw error;
+  }
+}
+
+function createRequire() {
+  const { createRequire: create } = require("node:module");
+  return create(path.join(__dirname, "index.mjs"));
+}
+
+/** The first of AWS's candidates that exists, and whether it is loaded as an ES module. */
+function findFile(file) {
+  const module = isModulePackage(path.dirname(file));
+  const candidates = [
+    ["", false],
+    [".js", module],
+    [".mjs", true],
+    [".cjs", false],
+  ];
+  if (NODE_MAJOR >= 24) candidates.push([".ts", module], [".mts", true], [".cts", false]);
+  for (const [extension, esm] of candidates) {
+    const candidate = file + extension;
+    if (fs.statSync(candidate, { throwIfNoEntry: false })?.isFile()) return { path: candidate, esm };
+  }
+  return undefined;
+}
+
+/** Whether the nearest package.json says `"type": "module"`; the search ends at a node_modules folder. */
+function isModulePackage(folder) {
+  if (path.basename(folder) === "node_modules") return false;
+  let text;
+  try {
+    text = fs.readFileSync(path.join(folder, "package.json"), "utf8");
+  } catch (error) {
+    if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
+    const parent = path.dirname(folder);
+    return parent !== folder && isModulePackage(parent);
+  }
+  try {
+    return JSON.parse(text)?.type === "module";
+  } catch (error) {
+    console.warn(
+      `${path.join(folder, "package.json")} cannot be read, it will be ignored for ES module detection purposes.`,
+      error,
+    );
+    return false;
+  }
+}
+
+async function requireFile(require, file) {
+  try {
+    return require(file);
+  } catch (error) {
+    // From Node 24 on a .js file may turn out to be an ES module that awaits at its top level: only import() can load it.
+    if (NODE_MAJOR >= 24 && error?.code === "ERR_REQUIRE_ASYNC_MODULE") return importFile(file);
+    throw error;
+  }
+}
+
+function importFile(file) {
+  return import(require("node:url").pathToFileURL(file).href);
+}
+
+module.exports = { NODE_MAJOR, HANDLER_STREAMING, HANDLER_HIGH_WATER_MARK, loadHandler };
