@@ -121,3 +121,19 @@ export class StoreClosed extends Error {
 export class StoreLocked extends Error {
   override readonly name = "StoreLocked";
 }
+
+/** More calls wait than the store holds: the caller is told at once instead of being queued without bound. Retry later. */
+export class StoreOverloaded extends Error {
+  override readonly name = "StoreOverloaded";
+}
+
+/** The medium failed (disk full, input/output error, damage); nothing of the rejected call was applied. */
+export class StoreFailure extends Error {
+  override readonly name = "StoreFailure";
+  /** What an operator can do about it. */
+  readonly hint: string | undefined;
+  constructor(message: string, options: { hint?: string | undefined; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.hint = options.hint;
+  }
+}
