@@ -18,17 +18,16 @@ let phase = "booted";
 let invoker;
 
 const socket = listen((type, body) => {
-  if (type === FRAME.INVOKE && phase === "ready") return invoker.invoke(body);
-  if (type === FRAME.SPECIALISE && phase === "booted") {
+  if (type === FRAME.INVOKE && phase === "ready") {
+    invoker.invoke(body);
+  } else if (type === FRAME.SPECIALISE && phase === "booted") {
     phase = "initialising";
     const message = JSON.parse(body.toString("utf8"));
     specialise(message).catch((error) => {
       logError("Uncaught Exception", error);
       reportFatal(error, EXIT_UNCAUGHT_EXCEPTION);
     });
-    return;
-  }
-  throw new RuntimeError("ProtocolError", `a frame of type ${type} while ${phase}`);
+  } else throw new RuntimeError("ProtocolError", `a frame of type ${type} while ${phase}`);
 });
 
 /** Becomes the runtime of one function: its variables, its folder, its handler. */

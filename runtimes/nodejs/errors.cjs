@@ -66,7 +66,8 @@ function toLogText(error) {
 /** Name, message, code and stack are not enumerable: JSON.stringify alone would show none of them. */
 function withHiddenMembers(_key, value) {
   if (!(value instanceof Error)) return value;
-  const members = { errorType: value.name, errorMessage: value.message, code: value.code, ...value };
+  const members = { errorType: value.name, errorMessage: value.message, code: value.code };
+  Object.assign(members, value);
   // RuntimeError's name is a member of its own, told as errorType already.
   delete members.name;
   if (typeof value.stack === "string") members.stack = value.stack.split("\n");

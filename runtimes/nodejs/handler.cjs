@@ -69,12 +69,13 @@ async function loadModule(taskRoot, folder, name) {
     return await requireFile(require, found.path);
   } catch (error) {
     if (error instanceof SyntaxError) {
-      const wrapped = new RuntimeError("UserCodeSyntaxError", String(error), { cause: undefined });
+      const wrapped = new RuntimeError("UserCodeSyntaxError", String(error));
       // The original stack names the line of the function's code; ours would not.
       wrapped.stack = error.stack;
       throw wrapped;
     }
-    if (error?.code === "MODULE_NOT_FOUND") throw new RuntimeError("ImportModuleError", String(error));
+    if (error?.code === "MODULE_NOT_FOUND")
+      throw new RuntimeError("ImportModuleError", `Error: ${error.message}`);
     throw error;
   }
 }

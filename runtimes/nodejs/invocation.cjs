@@ -110,7 +110,7 @@ function parseMember(value, name) {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`Cannot parse ${name} as json: ${error}`, { cause: error });
+    throw new Error(`Cannot parse ${name} as json: ${error.message}`, { cause: error });
   }
 }
 
@@ -173,9 +173,9 @@ class Invoker {
   /** Node 20 and 22: by promise, by callback, by context.succeed/fail/done; the first answer counts. */
   #callWithCallback(invocation, event, context) {
     const answer = (error, result) => {
-      if (error !== undefined && error !== null) return invocation.fail(error);
       try {
-        invocation.succeed(result);
+        if (error === undefined || error === null) invocation.succeed(result);
+        else invocation.fail(error);
       } catch (unserialisable) {
         invocation.fail(unserialisable);
       }
@@ -186,8 +186,8 @@ class Invoker {
       if (called) return;
       called = true;
       const failed = error !== undefined && error !== null;
-      if (failed || !context.callbackWaitsForEmptyEventLoop) return answer(error, result);
-      this.#onEmptyLoop = () => answer(null, result);
+      if (failed || !context.callbackWaitsForEmptyEventLoop) answer(error, result);
+      else this.#onEmptyLoop = () => answer(null, result);
     };
     context.callbackWaitsForEmptyEventLoop = true;
     context.done = answer;
@@ -200,7 +200,8 @@ class Invoker {
     try {
       result = this.#handler.fn(event, context, callback);
     } catch (error) {
-      return fail(error);
+      fail(error);
+      return;
     }
     if (typeof result?.then === "function") {
       this.#onEmptyLoop = () => invocation.fail(new RuntimeError("NodeJsExit", NEVER_SETTLED));

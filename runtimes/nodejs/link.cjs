@@ -44,8 +44,8 @@ function tryWrite(buffer, at, end) {
   try {
     return writeSync(LINK_FD, buffer, at, end - at);
   } catch (error) {
-    if (error.code === "EAGAIN") return 0;
-    process.exit(EXIT_LINK_LOST);
+    if (error.code !== "EAGAIN") process.exit(EXIT_LINK_LOST);
+    return 0;
   }
 }
 

@@ -73,7 +73,7 @@ function formatRecord(record, args) {
 }
 
 function expandErrors(_key, value) {
-  return value instanceof Error ? { ...describe(value), ...value } : value;
+  return value instanceof Error ? Object.assign(describe(value), value) : value;
 }
 
 function describe(error) {

@@ -82,8 +82,8 @@ const METADATA_CONTENT_TYPE = "application/vnd.awslambda.http-integration-respon
 const METADATA_DELIMITER_BYTES = 8;
 
 /** `awslambda.HttpResponseStream`: status, headers and cookies ahead of the body. */
-class HttpResponseStream {
-  static from(stream, prelude) {
+const HttpResponseStream = {
+  from(stream, prelude) {
     stream.setContentType(METADATA_CONTENT_TYPE);
     const metadata = JSON.stringify(prelude);
     stream._onBeforeFirstWrite = (write) => {
@@ -91,7 +91,7 @@ class HttpResponseStream {
       write(new Uint8Array(METADATA_DELIMITER_BYTES));
     };
     return stream;
-  }
-}
+  },
+};
 
 module.exports = { ResponseStream, HttpResponseStream };
