@@ -80,6 +80,14 @@ export const PORT_DEFAULT = 4566;
 export const REQUEST_BYTES_MAX = 10 * MIB;
 /** SigV4: difference between the signature's time and ours [Signature Version 4: 5 minutes; AWS services allow 15 for most]. */
 export const SIGNATURE_SKEW_MS_MAX = 5 * 60_000;
+/** S3 allows 15 minutes [S3: RequestTimeTooSkewed]. */
+export const S3_SIGNATURE_SKEW_MS_MAX = 15 * 60_000;
+/** Names and values of a request's headers together: a session token with policies and a client context fit. Ours. */
+export const REQUEST_HEADERS_BYTES_MAX = 32 * 1024;
+/** Bodies that are being collected, all requests together; beyond it, new ones are answered 503. Ours. */
+export const REQUEST_BODIES_BYTES_MAX = 1024 * MIB;
+/** Open connections to one listener. Ours. */
+export const CONNECTIONS_MAX = 10_000;
 
 assert(INVOKE_RESPONSE_BYTES_MAX < LINK_FRAME_BYTES_MAX, "an answer of the largest size fits a frame");
 assert(

@@ -8,4 +8,20 @@ export interface Principal {
   readonly userId: string;
   /** The access key that signed; undefined for services and anonymous callers. */
   readonly accessKeyId?: string;
+  /** Present when temporary credentials signed: what permissions and trust depend on beside the identity. */
+  readonly session?: PrincipalSession;
+}
+
+/** What temporary credentials carry; the names are those of AssumeRole. */
+export interface PrincipalSession {
+  /** The role behind an assumed-role ARN: identity policies and boundaries hang on it. */
+  readonly roleArn?: string;
+  readonly issuedAtMs: number;
+  readonly expiresAtMs: number;
+  /** Inline session policies as JSON texts: the session may do only what these allow too. */
+  readonly policies?: readonly string[];
+  /** ARNs of managed session policies. */
+  readonly policyArns?: readonly string[];
+  readonly tags?: Readonly<Record<string, string>>;
+  readonly sourceIdentity?: string;
 }

@@ -21,7 +21,14 @@ export interface WireResponse {
   readonly body: Buffer | AsyncIterable<Buffer>;
 }
 
-export type ProtocolName = "restJson1" | "restXml" | "awsJson1_0" | "awsJson1_1" | "awsQuery" | "ec2Query" | "rpcv2Cbor";
+export type ProtocolName =
+  | "restJson1"
+  | "restXml"
+  | "awsJson1_0"
+  | "awsJson1_1"
+  | "awsQuery"
+  | "ec2Query"
+  | "rpcv2Cbor";
 
 /** An operation that a request was found to mean. */
 export interface Match {
@@ -34,6 +41,11 @@ export interface Match {
   readonly labels: Readonly<Record<string, string>>;
   /** Most bytes that the request's body may have; the listener stops reading beyond it. */
   readonly bodyBytesMax: number;
+  /**
+   * What the model says about signatures when it is not the usual: "none" (STS AssumeRoleWithWebIdentity) needs none,
+   * "unsigned-body" may be signed without its body.
+   */
+  readonly auth?: "none" | "unsigned-body";
 }
 
 /** Everything that the generated models know, for the services that are switched on. */
@@ -48,5 +60,9 @@ export interface Protocols {
   /** The answer for an output structure, `x-amzn-RequestId` included. */
   encode(match: Match, output: Record<string, unknown>, requestId: string): WireResponse;
   /** An error in the protocol's own form (x-amzn-errortype, __type, XML ErrorResponse, x-amzn-query-error …). `match` is undefined before routing: restJson form. */
-  encodeError(match: Match | undefined, error: import("../errors.ts").AwsError, requestId: string): WireResponse;
+  encodeError(
+    match: Match | undefined,
+    error: import("../errors.ts").AwsError,
+    requestId: string,
+  ): WireResponse;
 }
