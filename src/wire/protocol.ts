@@ -32,8 +32,9 @@ export type ProtocolName =
 
 /** An operation that a request was found to mean. */
 export interface Match {
-  /** Folder name of the model: `lambda`, `logs`. */
+  /** Folder name of the model: `lambda`, `logs`. Empty until `resolve` for an unsigned awsQuery POST. */
   readonly service: string;
+  /** Empty until `resolve` for an awsQuery POST, whose body names it. */
   readonly operation: string;
   /** The protocol that this request speaks; the answer speaks the same. */
   readonly protocol: ProtocolName;
@@ -55,6 +56,12 @@ export interface Protocols {
    * between services that share paths. Undefined when nothing matches: the listener answers UnknownOperationException.
    */
   match(head: Omit<WireRequest, "body">, signingName: string | undefined): Match | undefined;
+  /**
+   * Completes a match once the body is there: awsQuery names its operation (and, unsigned, its service) in the form, so
+   * `match` answers such a POST with an empty `operation`. Every other match comes back as it is. Undefined when the form
+   * names nothing that is known. Call it before anything reads `operation`, `service` or `auth`.
+   */
+  resolve(match: Match, request: WireRequest): Match | undefined;
   /** The validated input. Throws AwsError: SerializationException for malformed bytes, ValidationException (in AWS's words) for constraints. */
   decode(match: Match, request: WireRequest): Record<string, unknown>;
   /** The answer for an output structure, `x-amzn-RequestId` included. */
