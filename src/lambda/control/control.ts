@@ -1,0 +1,118 @@
+/**
+ * The control room: functions, versions, aliases and tags as AWS's control plane shows them, and the directory that
+ * invocation looks functions up in. See docs/compat/functions.md for what is there and what differs.
+ */
+import { invalidParameterValue } from "../../errors.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { ACCOUNT_CONCURRENCY_DEFAULT } from "../../limits.ts";
+import type { Store } from "../../store/store.ts";
+import type { WireResponse } from "../../wire/protocol.ts";
+import type { OperationHandler } from "../../wire/service.ts";
+import type { FunctionDirectory } from "../invoke/directory.ts";
+import { Activation } from "./activation.ts";
+import { aliasOperations } from "./aliases.ts";
+import { CodeUrls } from "./code-url.ts";
+import { FunctionCode } from "./code.ts";
+import { FunctionIndex } from "./function-index.ts";
+import { FunctionStore } from "./function-store.ts";
+import { functionOperations } from "./functions.ts";
+import type { CodeBlobs, CodeFetcher, LayerResolver, RoleChecker, RuntimeFinder } from "./ports.ts";
+import { tagOperations } from "./tags.ts";
+import { versionOperations } from "./versions.ts";
+
+export interface ControlOptions {
+  readonly store: Store;
+  readonly blobs: CodeBlobs;
+  readonly runtimes: RuntimeFinder;
+  readonly clock: Clock;
+  readonly region: string;
+  /** Twelve digits. */
+  readonly accountId: string;
+  /** Signs the URLs of GetFunction; the same on every node behind one endpoint. */
+  readonly codeUrlSecret: string | Uint8Array;
+  /** Faults of our own that no request can be told of: to be logged. */
+  readonly onFault: (fault: Error) => void;
+  readonly accountConcurrency?: number;
+  /** Takes every well-formed ARN when left out. */
+  readonly roles?: RoleChecker;
+  /** Knows no layer when left out. */
+  readonly layers?: LayerResolver;
+  /** Knows no bucket when left out. */
+  readonly codeFetcher?: CodeFetcher;
+  /** Hex SHA-256 of code that others refer to, layers for one: not to be removed. */
+  readonly otherCodeInUse?: () => Iterable<string>;
+  /** 0 ≤ x < 1, for weighted aliases. */
+  readonly random?: () => number;
+}
+
+export interface Control {
+  readonly operations: Record<string, OperationHandler>;
+  readonly directory: FunctionDirectory;
+  /** Answers GET of the URLs below CODE_PATH_PREFIX that GetFunction gives out. */
+  downloadCode(path: string, query: string): Promise<WireResponse>;
+  /** Ends what is under way; the store is the owner's to close. Idempotent. */
+  close(): Promise<void>;
+}
+
+const anyRole: RoleChecker = { check: () => Promise.resolve() };
+const noLayers: LayerResolver = { resolve: () => Promise.resolve(undefined) };
+const noBuckets: CodeFetcher = {
+  fetch: () =>
+    Promise.reject(
+      invalidParameterValue(
+        "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist",
+      ),
+    ),
+};
+
+/** Resolves when every function that the store holds can be looked up. */
+export async function createControl(options: ControlOptions): Promise<Control> {
+  const { store, blobs, runtimes, clock, region, accountId, onFault } = options;
+  const index = new FunctionIndex({ region, accountId, random: options.random ?? Math.random });
+  const activation = new Activation({ runtimes, hostArchitecture: hostArchitecture(), onFault });
+  const functions = new FunctionStore({ store, index, clock, region, accountId });
+  const code = new FunctionCode({
+    store,
+    blobs,
+    fetcher: options.codeFetcher ?? noBuckets,
+    index,
+    clock,
+    otherCodeInUse: options.otherCodeInUse ?? (() => []),
+    onFault,
+  });
+  const codeUrls = new CodeUrls({ secret: options.codeUrlSecret, clock, blobs });
+  const checks = {
+    roles: options.roles ?? anyRole,
+    layers: options.layers ?? noLayers,
+    region,
+    accountId,
+  };
+  await index.open(store, (name, version) => activation.notice(name, version));
+  activation.start(functions);
+  code.start();
+  return {
+    operations: {
+      ...functionOperations({
+        functions,
+        code,
+        codeUrls,
+        checks,
+        accountConcurrency: options.accountConcurrency ?? ACCOUNT_CONCURRENCY_DEFAULT,
+      }),
+      ...versionOperations(functions),
+      ...aliasOperations(functions),
+      ...tagOperations(functions),
+    },
+    directory: index,
+    downloadCode: (path, query) => codeUrls.download(path, query),
+    async close() {
+      index.close();
+      await activation.close();
+      await code.close();
+    },
+  };
+}
+
+function hostArchitecture(): string {
+  return process.arch === "arm64" ? "arm64" : "x86_64";
+}

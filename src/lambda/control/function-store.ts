@@ -1,0 +1,168 @@
+/**
+ * How records change: read from the store, decide, write back under compare-and-set, and answer only when the write is
+ * durable and shows in memory. Two updates of one function are thereby ordered, and the later one sees the earlier.
+ */
+import { preconditionFailed, resourceConflict, resourceNotFound } from "../../errors.ts";
+import { functionArn } from "../../kernel/arn.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { newUuid } from "../../kernel/ids.ts";
+import { RevisionConflict, type Change, type Store } from "../../store/store.ts";
+import type { FunctionIndex } from "./function-index.ts";
+import { LATEST } from "./function-name.ts";
+import {
+  FUNCTION_KIND,
+  RETIRED_KIND,
+  VERSION_KIND,
+  type FunctionRecord,
+  type RetiredRecord,
+  type StoredFunction,
+  type VersionRecord,
+} from "./records.ts";
+
+/** Lost races of one change before it gives up: each lost one means that another change won. Ours. */
+const CONFLICTS_MAX = 32;
+
+export interface Mutation {
+  readonly record: FunctionRecord;
+  /** Changes of other records in the same transaction. */
+  readonly also?: readonly Change[];
+}
+
+export class FunctionStore {
+  readonly index: FunctionIndex;
+  readonly clock: Clock;
+  readonly region: string;
+  readonly accountId: string;
+  readonly #store: Store;
+
+  constructor(options: {
+    store: Store;
+    index: FunctionIndex;
+    clock: Clock;
+    region: string;
+    accountId: string;
+  }) {
+    this.#store = options.store;
+    this.index = options.index;
+    this.clock = options.clock;
+    this.region = options.region;
+    this.accountId = options.accountId;
+  }
+
+  /** The function as memory has it. Throws ResourceNotFoundException, naming the qualifier that was asked for. */
+  require(name: string, qualifier?: string): StoredFunction {
+    return this.index.get(name) ?? this.#missing(name, qualifier);
+  }
+
+  /** The version that a qualifier means: `$LATEST`, a number or an alias. Throws ResourceNotFoundException. */
+  requireVersion(name: string, qualifier: string | undefined): VersionRecord {
+    const { latest, aliases } = this.require(name, qualifier).value;
+    if (qualifier === undefined || qualifier === LATEST) return latest;
+    const target = aliases.find((alias) => alias.name === qualifier)?.functionVersion ?? qualifier;
+    if (target === LATEST) return latest;
+    return this.index.version(name, target) ?? this.#missing(name, qualifier);
+  }
+
+  /** Makes a function. Throws ResourceConflictException when there is one of that name. */
+  async create(make: (nextVersion: number) => Mutation, name: string): Promise<FunctionRecord> {
+    const retired = await this.#store.get<RetiredRecord>(RETIRED_KIND, name);
+    const { record, also = [] } = make(retired?.value.nextVersion ?? 1);
+    try {
+      await this.#commit([
+        { op: "put", kind: FUNCTION_KIND, key: name, value: record, expect: "absent" },
+        ...also,
+      ]);
+    } catch (error) {
+      if (error instanceof RevisionConflict) throw alreadyExists(name);
+      throw error;
+    }
+    return record;
+  }
+
+  /** Changes a function; `decide` is called again, with what is there then, for each race it loses. It may throw AwsError. */
+  async change(name: string, decide: (before: FunctionRecord) => Mutation): Promise<FunctionRecord> {
+    return this.#retrying(name, async (stored) => {
+      const { record, also = [] } = decide(stored.value);
+      await this.#commit([
+        { op: "put", kind: FUNCTION_KIND, key: name, value: record, expect: stored.revision },
+        ...also,
+      ]);
+      return record;
+    });
+  }
+
+  /** Deletes a function with all its versions and aliases; its version numbers stay used up. */
+  async remove(name: string): Promise<void> {
+    await this.#retrying(name, async (stored) => {
+      // A version published meanwhile changed the function's record: its revision guards this list too.
+      const versions = await this.#store.list<VersionRecord>(VERSION_KIND, { prefix: `${name}:` });
+      const { nextVersion } = stored.value;
+      const retired: RetiredRecord = { nextVersion };
+      await this.#commit([
+        { op: "delete", kind: FUNCTION_KIND, key: name, expect: stored.revision },
+        ...versions.map(({ key }): Change => ({ op: "delete", kind: VERSION_KIND, key })),
+        ...(nextVersion > 1
+          ? [{ op: "put", kind: RETIRED_KIND, key: name, value: retired } satisfies Change]
+          : []),
+      ]);
+    });
+  }
+
+  /** The record with a new RevisionId for $LATEST: what is not code or settings counts as a change too. */
+  touched(record: FunctionRecord, also?: readonly Change[]): Mutation {
+    const latest = { ...record.latest, revisionId: newUuid() };
+    return { record: { ...record, latest }, ...(also && { also }) };
+  }
+
+  /** Throws unless $LATEST may be changed now: ready, and of the revision that the caller expects. */
+  checkChangeable({ name, latest }: FunctionRecord, expectedRevisionId: string | undefined): void {
+    checkRevision(latest.revisionId, expectedRevisionId);
+    if (latest.state.state === "Pending") {
+      throw resourceConflict(
+        "The operation cannot be performed at this time. The function is currently in the following state: Pending",
+      );
+    }
+    if (latest.lastUpdate?.status === "InProgress") throw this.#updateInProgress(name);
+  }
+
+  async #commit(changes: readonly Change[]): Promise<void> {
+    const revision = await this.#store.write(changes);
+    await this.index.seen(changes, revision);
+  }
+
+  async #retrying<T>(name: string, attempt: (stored: StoredFunction) => Promise<T>): Promise<T> {
+    for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+      const stored = await this.#store.get<FunctionRecord>(FUNCTION_KIND, name);
+      if (!stored) return this.#missing(name);
+      try {
+        return await attempt(stored);
+      } catch (error) {
+        if (!(error instanceof RevisionConflict)) throw error;
+      }
+    }
+    throw this.#updateInProgress(name);
+  }
+
+  #updateInProgress(name: string) {
+    return resourceConflict(
+      `The operation cannot be performed at this time. An update is in progress for resource: ${functionArn(this.region, this.accountId, name)}`,
+    );
+  }
+
+  #missing(name: string, qualifier?: string): never {
+    throw resourceNotFound(
+      `Function not found: ${functionArn(this.region, this.accountId, name, qualifier)}`,
+    );
+  }
+}
+
+export function alreadyExists(name: string) {
+  return resourceConflict(`Function already exist: ${name}`);
+}
+
+export function checkRevision(current: string, expected: string | undefined): void {
+  if (expected === undefined || expected === current) return;
+  throw preconditionFailed(
+    "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id",
+  );
+}

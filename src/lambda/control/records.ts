@@ -1,0 +1,134 @@
+/**
+ * What the control room keeps in the store. Everything of a function that can change lies in one record, so that one
+ * compare-and-set orders all its updates; published versions, of which there may be hundreds, have records of their own.
+ * Types only, and their keys.
+ */
+import type { StoredRecord } from "../../store/store.ts";
+
+/** FunctionRecord by function name. */
+export const FUNCTION_KIND = "lambda/function";
+/** VersionRecord of each published version, by `versionKey`. */
+export const VERSION_KIND = "lambda/version";
+/** CodeRecord by hex SHA-256: every blob that functions have brought in, referred to or not. */
+export const CODE_KIND = "lambda/code";
+/** RetiredRecord by name of a deleted function that had published: AWS never gives a version number twice. */
+export const RETIRED_KIND = "lambda/retired-function";
+
+export interface FunctionRecord {
+  readonly name: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** In ascending order of their names. */
+  readonly aliases: readonly AliasRecord[];
+  /** The number that the next published version gets. */
+  readonly nextVersion: number;
+  readonly latest: VersionRecord;
+  /** What invocations of $LATEST run while an update of it is in progress or has failed. */
+  readonly serving?: Build;
+}
+
+/** Code and settings: what an execution environment is made from. A new one for each change. */
+export interface Build {
+  /** A UUID that changes with code or settings and with nothing else (RevisionId changes with each state as well). */
+  readonly buildId: string;
+  readonly settings: FunctionSettings;
+  readonly code: CodeReference;
+}
+
+export interface VersionRecord extends Build {
+  /** `$LATEST` or a number. */
+  readonly version: string;
+  /** The wire's RevisionId. */
+  readonly revisionId: string;
+  readonly lastModifiedMs: number;
+  readonly state: FunctionState;
+  /** Of $LATEST only, and only after its creation. */
+  readonly lastUpdate?: UpdateState;
+}
+
+export interface FunctionState {
+  readonly state: "Pending" | "Active" | "Failed";
+  readonly reason?: string;
+  readonly reasonCode?: "Creating" | "InvalidRuntime" | "InternalError";
+}
+
+export interface UpdateState {
+  readonly status: "InProgress" | "Successful" | "Failed";
+  readonly reason?: string;
+  readonly reasonCode?: "Creating" | "InvalidRuntime" | "InternalError";
+}
+
+export interface CodeReference {
+  readonly sha256Hex: string;
+  readonly sha256Base64: string;
+  readonly sizeBytes: number;
+}
+
+export interface FunctionSettings {
+  readonly runtime: string;
+  readonly handler: string;
+  readonly role: string;
+  readonly description: string;
+  readonly timeoutS: number;
+  readonly memoryMb: number;
+  readonly ephemeralStorageMb: number;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly layers: readonly LayerReference[];
+  readonly logging: LoggingRecord;
+  readonly tracingMode: "Active" | "PassThrough";
+  readonly architecture: "x86_64" | "arm64";
+  readonly snapStartApplyOn: "PublishedVersions" | "None";
+  readonly deadLetterTargetArn?: string;
+  readonly vpc?: VpcRecord;
+  readonly kmsKeyArn?: string;
+}
+
+export interface LayerReference {
+  readonly arn: string;
+  readonly sha256Hex: string;
+  readonly sizeBytes: number;
+}
+
+export interface LoggingRecord {
+  readonly format: "Text" | "JSON";
+  /** Only with JSON. */
+  readonly applicationLevel?: "TRACE" | "DEBUG" | "INFO" | "WARN" | "ERROR" | "FATAL";
+  readonly systemLevel?: "DEBUG" | "INFO" | "WARN";
+  readonly group: string;
+}
+
+export interface VpcRecord {
+  readonly subnetIds: readonly string[];
+  readonly securityGroupIds: readonly string[];
+  readonly ipv6AllowedForDualStack: boolean;
+}
+
+export interface AliasRecord {
+  readonly name: string;
+  readonly functionVersion: string;
+  readonly description: string;
+  readonly revisionId: string;
+  /** The second version of a weighted alias, and the share of invocations it gets: 0–1. */
+  readonly routing?: { readonly version: string; readonly weight: number };
+}
+
+export interface CodeRecord {
+  readonly sizeBytes: number;
+}
+
+export interface RetiredRecord {
+  readonly nextVersion: number;
+}
+
+export type StoredFunction = StoredRecord<FunctionRecord>;
+
+const VERSION_DIGITS = 10;
+
+/** Versions of one function lie together, in numeric order. No function name has a colon. */
+export function versionKey(name: string, version: string): string {
+  return `${name}:${version.padStart(VERSION_DIGITS, "0")}`;
+}
+
+export function parseVersionKey(key: string): { name: string; version: string } {
+  const colon = key.indexOf(":");
+  return { name: key.slice(0, colon), version: String(Number(key.slice(colon + 1))) };
+}
