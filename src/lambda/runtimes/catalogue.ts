@@ -1,0 +1,176 @@
+/** The catalogue: from a runtime id to what a sandbox must show and start for it, on this host. */
+import { join } from "node:path";
+import type { Clock } from "../../kernel/clock.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { RuntimeRoot } from "../sandbox/sandbox.ts";
+import { onPath, type Interpreter, type InterpreterSearch } from "./interpreter.ts";
+import { findNode } from "./node-interpreters.ts";
+import { findPython, pythonInstallationFolders } from "./python-interpreters.ts";
+import { runtimeVariables } from "./environment-variables.ts";
+import { RUNTIMES, type RuntimeDescription } from "./runtimes.ts";
+
+export type RuntimeFound = RuntimeAvailable | RuntimeMissing;
+
+export interface RuntimeAvailable {
+  readonly available: true;
+  readonly root: RuntimeRoot;
+  /**
+   * Program and arguments, paths as inside the sandbox. `memoryMb` sizes V8's heap, so that a function that
+   * allocates too much collects garbage before the kernel kills it; absent: the interpreter's own defaults.
+   */
+  command(memoryMb?: number): string[];
+  /** The interpreter's version, `22.23.3`; empty for OS-only runtimes. */
+  readonly version: string;
+  /** The variables that are this runtime's own; the rest is environmentVariables'. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Whether the runtime speaks the fast link; otherwise it polls the HTTP Runtime API. */
+  readonly link: boolean;
+}
+
+export interface RuntimeMissing {
+  readonly available: false;
+  /** One sentence. */
+  readonly reason: string;
+  /** The exact command that mends it; empty when none does. */
+  readonly fix: string;
+}
+
+export interface RuntimeCatalogue {
+  /** Never rejects. Answers at once for what was found before; a failure is looked at again after a while. */
+  find(runtimeId: string): Promise<RuntimeFound>;
+}
+
+export interface RuntimeCatalogueOptions {
+  /** Where fetched interpreters are kept; made when needed. */
+  readonly cacheDirectory: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** The server's environment: PATH, HOME, PYENV_ROOT, UV_PYTHON_INSTALL_DIR. Default: this process's. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** False forbids fetching interpreters from npm. Default: true. */
+  readonly fetch?: boolean;
+}
+
+/** After a failed search nothing is probed again for this long: a burst of invocations must not become a burst of probes. */
+const FAILURE_KEPT_MS = 10_000;
+/** V8's young generation in MB never needs more; its size is a step of memory that does not come back. */
+const SEMI_SPACE_MB_MAX = 64;
+
+/** The package's folder: this file is PACKAGE/src/lambda/runtimes/, or PACKAGE/dist/lambda/runtimes/ when compiled. */
+const PACKAGE_DIRECTORY = join(import.meta.dirname, "..", "..", "..");
+
+export function createRuntimeCatalogue(options: RuntimeCatalogueOptions): RuntimeCatalogue {
+  const { clock, logger } = options;
+  const known = new Map<string, Promise<RuntimeFound>>();
+
+  return {
+    find(runtimeId) {
+      const before = known.get(runtimeId);
+      if (before) return before;
+      const search = searchRuntime(runtimeId, options).then((found) => {
+        if (found.available) {
+          logger.debug("found a runtime", {
+            runtime: runtimeId,
+            version: found.version,
+            lang: found.root.lang,
+          });
+        } else {
+          logger.warn(found.reason, { runtime: runtimeId, fix: found.fix });
+          clock.after(FAILURE_KEPT_MS, () => known.delete(runtimeId));
+        }
+        return found;
+      });
+      known.set(runtimeId, search);
+      return search;
+    },
+  };
+}
+
+async function searchRuntime(runtimeId: string, options: RuntimeCatalogueOptions): Promise<RuntimeFound> {
+  const description = RUNTIMES.get(runtimeId);
+  if (!description) return missing(`Lambda has no runtime ${runtimeId}.`);
+  if (!description.runs) return missing(`Hornero has no ${runtimeId} runtime.`);
+  const environment = options.environment ?? process.env;
+  if (description.family === "provided") return custom(description);
+  const search =
+    description.family === "nodejs"
+      ? searchNode(description, options, environment)
+      : findPython(description.version, {
+          path: environment["PATH"],
+          installationFolders: pythonInstallationFolders(environment),
+        });
+  return interpreted(description, await search);
+}
+
+function searchNode(
+  { version }: RuntimeDescription,
+  { cacheDirectory, fetch }: RuntimeCatalogueOptions,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<InterpreterSearch> {
+  const path = environment["PATH"];
+  return findNode(version, {
+    cacheDirectory,
+    path,
+    packageDirectories: [join(PACKAGE_DIRECTORY, "node_modules")],
+    npm: fetch === false ? undefined : onPath("npm", path)[0],
+  });
+}
+
+function interpreted(description: RuntimeDescription, search: InterpreterSearch): RuntimeFound {
+  if (!search.found) return { available: false, reason: search.reason, fix: search.fix };
+  const { found } = search;
+  const { id, family } = description;
+  return {
+    available: true,
+    root: {
+      key: `${id}-${found.version}`,
+      runtime: join(PACKAGE_DIRECTORY, "runtimes", family),
+      ...(found.prefix === undefined ? {} : { lang: found.prefix }),
+    },
+    command: (memoryMb) =>
+      family === "nodejs" ? nodeCommand(description, found, memoryMb) : pythonCommand(found),
+    version: found.version,
+    environment: runtimeVariables(description),
+    link: true,
+  };
+}
+
+/**
+ * Features that AWS switches off in its builds, so that code that runs here runs there
+ * [docs: lambda-nodejs, "experimental features"]. A function's NODE_OPTIONS cannot switch them on again here.
+ */
+const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  "20": ["--no-experimental-require-module"],
+  "22": ["--no-experimental-require-module", "--no-experimental-detect-module"],
+};
+
+function nodeCommand({ version }: RuntimeDescription, { program }: Interpreter, memoryMb?: number): string[] {
+  const heap =
+    memoryMb === undefined
+      ? []
+      : [
+          `--max-old-space-size=${Math.floor(memoryMb * 0.9)}`,
+          `--max-semi-space-size=${Math.min(SEMI_SPACE_MB_MAX, Math.floor(memoryMb * 0.05))}`,
+        ];
+  return [program, ...heap, ...(NODE_FLAGS[version] ?? []), "/var/runtime/bootstrap.cjs"];
+}
+
+/** Without the site module, whose .pth files could run anything of the host's; the runtime adds what functions use of it. */
+function pythonCommand({ program }: Interpreter): string[] {
+  return [program, "-S", "/var/runtime/bootstrap.py"];
+}
+
+function custom(description: RuntimeDescription): RuntimeFound {
+  return {
+    available: true,
+    root: { key: "provided" },
+    command: () => ["/var/task/bootstrap"],
+    version: "",
+    environment: runtimeVariables(description),
+    link: false,
+  };
+}
+
+function missing(reason: string): RuntimeFound {
+  return { available: false, reason, fix: "" };
+}
