@@ -46,6 +46,10 @@ export class MemoryStore implements Store {
 
   async list<T>(kind: string, options: ListOptions = {}): Promise<StoredRecord<T>[]> {
     this.#assertOpen();
+    return this.#select<T>(kind, options);
+  }
+
+  #select<T>(kind: string, options: ListOptions): StoredRecord<T>[] {
     const { prefix = "", after, limit = Infinity } = options;
     const found: StoredRecord<unknown>[] = [];
     for (const record of this.#kinds.get(kind)?.values() ?? []) {
@@ -71,7 +75,7 @@ export class MemoryStore implements Store {
 
   async watch<T>(kind: string, listener: (event: ChangeEvent<T>) => void): Promise<() => void> {
     this.#assertOpen();
-    for (const record of await this.list<T>(kind)) listener({ op: "put", record });
+    for (const record of this.#select<T>(kind, {})) listener({ op: "put", record });
     const listeners = this.#listeners.get(kind) ?? new Set();
     this.#listeners.set(kind, listeners);
     // The records came from one state, told without a pause: nothing can have been committed since.
@@ -183,7 +187,7 @@ class MemoryQueue implements DurableQueue {
     this.#lastSequence += 1;
     this.#messages.push({
       sequence: this.#lastSequence,
-      body: message.body.slice(),
+      body: copyOf(message.body),
       enqueuedAtMs: nowMs,
       visibleAtMs: message.visibleAtMs ?? nowMs,
       receiveCount: 0,
@@ -208,7 +212,7 @@ class MemoryQueue implements DurableQueue {
       message.receiveCount += 1;
       message.receipt = `${message.sequence}.${message.receiveCount}`;
       const { sequence, body, receipt, receiveCount, enqueuedAtMs } = message;
-      leased.push({ sequence, body: body.slice(), receipt, receiveCount, enqueuedAtMs });
+      leased.push({ sequence, body: copyOf(body), receipt, receiveCount, enqueuedAtMs });
     }
     return leased;
   }
@@ -227,7 +231,7 @@ class MemoryQueue implements DurableQueue {
     if (!message) return false;
     message.receipt = undefined;
     message.visibleAtMs = options.visibleAtMs;
-    if (options.body) message.body = options.body.slice();
+    if (options.body) message.body = copyOf(options.body);
     return true;
   }
 
@@ -242,6 +246,11 @@ class MemoryQueue implements DurableQueue {
     }
     return { messages: this.#messages.length, visible, nextVisibleAtMs };
   }
+}
+
+/** Not `slice`, which of a Buffer is a view of the same bytes. */
+function copyOf(body: Uint8Array): Uint8Array {
+  return new Uint8Array(body);
 }
 
 function addAmounts(
