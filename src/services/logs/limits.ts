@@ -31,8 +31,6 @@ export const RETENTION_DAYS: readonly number[] = [
 ];
 /** [quotas] */
 export const LOG_GROUPS_MAX = 10_000;
-/** Regular expressions in one filter pattern [filter pattern syntax]. */
-export const PATTERN_REGEXES_MAX = 2;
 
 /** Everything on disk, unless configured: the oldest segments go first. */
 export const STORED_BYTES_DEFAULT = 1024 * MIB;
