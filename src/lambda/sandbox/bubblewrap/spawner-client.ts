@@ -1,0 +1,197 @@
+/**
+ * The server's end of one spawner process: starts it behind namespaces of its own, asks, and hears of its end.
+ * See spawner/main.ts for the other end and spawner/protocol.ts for what is said.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import type { Server, Socket } from "node:net";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Clock } from "../../../kernel/clock.ts";
+import { deferred, type Deferred } from "../../../kernel/deferred.ts";
+import { SandboxError, type SandboxExit } from "../sandbox.ts";
+import type {
+  Created,
+  Failure,
+  SpawnerMessage,
+  SpawnerRequest,
+  Started,
+  StartMessage,
+} from "../spawner/protocol.ts";
+
+/** A spawner that has not answered by then never will: it is killed. The slowest request, a large destroy, takes a tenth of it. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** The end of what the spawner wrote on stderr, told when it dies. */
+const STDERR_CHARS_MAX = 4096;
+
+/** A small heap: it holds a few maps, and a fork copies its page tables. */
+const NODE_FLAGS = [
+  "--max-semi-space-size=1",
+  "--max-old-space-size=64",
+  "--disable-warning=ExperimentalWarning",
+];
+
+export interface SpawnerListeners {
+  onExit(id: string, exit: SandboxExit): void;
+  /** The process is gone, and with it every sandbox. Called once, after `start` has resolved. */
+  onDeath(reason: string): void;
+}
+
+export interface SandboxHandles {
+  readonly output?: Socket;
+  readonly link?: Socket;
+}
+
+export interface NetworkHandles {
+  readonly runtimeApi?: Server;
+  readonly endpoint?: Server;
+}
+
+export class SpawnerClient {
+  readonly #child: ChildProcess;
+  readonly #clock: Clock;
+  readonly #listeners: SpawnerListeners;
+  readonly #started = deferred<Started>();
+  readonly #dead = deferred();
+  readonly #answers = new Map<number, { answer: Deferred<Created | undefined>; cancelTimeout: () => void }>();
+  readonly #handles = new Map<string, { output?: Socket; link?: Socket }>();
+  readonly #network: { runtimeApi?: Server; endpoint?: Server } = {};
+  #lastRequest = 0;
+  #stderr = "";
+
+  constructor(options: { node: string; clock: Clock; listeners: SpawnerListeners }) {
+    this.#clock = options.clock;
+    this.#listeners = options.listeners;
+    const self = fileURLToPath(import.meta.url);
+    const main = fileURLToPath(new URL(`../spawner/main${extname(self)}`, import.meta.url));
+    const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
+    this.#child = spawn(
+      "unshare",
+      [
+        ...[...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],
+        ...["--", options.node, ...NODE_FLAGS, main],
+      ],
+      {
+        // Nothing of the server's environment: it may hold secrets, and variables that change how Node starts.
+        env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+        // A session of its own: Ctrl-C in a terminal is for the server, which then ends its spawner in good order.
+        detached: true,
+        stdio: ["ignore", "ignore", "pipe", "ipc"],
+      },
+    );
+    this.#watch();
+  }
+
+  /** The process started by `start`; for signals in tests. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  /** Resolves when sandboxes can be created. Rejects with SandboxError. */
+  async start(message: StartMessage): Promise<{ started: Started; handles: NetworkHandles }> {
+    this.#send(message);
+    const cancel = this.#clock.after(ANSWER_TIMEOUT_MS, () => this.kill());
+    try {
+      return { started: await this.#started.promise, handles: this.#network };
+    } finally {
+      cancel();
+    }
+  }
+
+  /** Rejects with SandboxError: what the spawner says, or that it is dead. */
+  async request(command: SpawnerRequest): Promise<Created | undefined> {
+    this.#lastRequest += 1;
+    const request = this.#lastRequest;
+    const answer = deferred<Created | undefined>();
+    const cancelTimeout = this.#clock.after(ANSWER_TIMEOUT_MS, () => this.kill());
+    this.#answers.set(request, { answer, cancelTimeout });
+    this.#send({ request, command });
+    return await answer.promise;
+  }
+
+  /** The sockets of a sandbox, once, after the reply to its `create`. */
+  takeHandles(id: string): SandboxHandles {
+    const handles = this.#handles.get(id) ?? {};
+    this.#handles.delete(id);
+    return handles;
+  }
+
+  /** Lets the spawner destroy everything and end; resolves when it has. */
+  async close(): Promise<void> {
+    if (this.#child.connected) this.#child.disconnect();
+    const cancel = this.#clock.after(ANSWER_TIMEOUT_MS, () => this.kill());
+    await this.#dead.promise;
+    cancel();
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+
+  #watch(): void {
+    this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr = (this.#stderr + text).slice(-STDERR_CHARS_MAX);
+    });
+    this.#child.on("message", (message, handle) => this.#onMessage(message as SpawnerMessage, handle));
+    this.#child.on("error", (error) => this.#onDeath(`the spawner could not be started: ${error.message}`));
+    this.#child.on("exit", (code, signal) => {
+      this.#onDeath(`the spawner ended (${signal ?? `status ${code}`}) ${this.#stderr}`.trim());
+    });
+    // Heard by `start` alone, if anybody.
+    this.#started.promise.catch(() => undefined);
+  }
+
+  #send(message: object): void {
+    if (!this.#child.connected) return this.#onDeath("the spawner has ended");
+    this.#child.send(message, (error) => {
+      // The channel closes with the process, whose end is told by itself.
+      if (error) this.kill();
+    });
+  }
+
+  #onMessage(message: SpawnerMessage, handle: unknown): void {
+    switch (message.type) {
+      case "started":
+        return this.#started.resolve(message.started);
+      case "failed":
+        return this.#started.reject(failureError(message.failure));
+      case "handle":
+        return this.#onHandle(message, handle);
+      case "reply":
+        return this.#settle(message.request)?.resolve(message.result);
+      case "refusal":
+        return this.#settle(message.request)?.reject(failureError(message.failure));
+      case "exited":
+        return this.#listeners.onExit(message.id, message.exit);
+    }
+  }
+
+  #onHandle(message: Extract<SpawnerMessage, { type: "handle" }>, handle: unknown): void {
+    if (message.kind === "runtime-api") this.#network.runtimeApi = handle as Server;
+    else if (message.kind === "endpoint") this.#network.endpoint = handle as Server;
+    else
+      this.#handles.set(message.id, { ...this.#handles.get(message.id), [message.kind]: handle as Socket });
+  }
+
+  #settle(request: number): Deferred<Created | undefined> | undefined {
+    const waiting = this.#answers.get(request);
+    this.#answers.delete(request);
+    waiting?.cancelTimeout();
+    return waiting?.answer;
+  }
+
+  #onDeath(reason: string): void {
+    const error = new SandboxError("spawner", reason);
+    this.#started.reject(error);
+    for (const request of [...this.#answers.keys()]) this.#settle(request)?.reject(error);
+    for (const { output, link } of this.#handles.values())
+      for (const socket of [output, link]) socket?.destroy();
+    this.#handles.clear();
+    this.#dead.resolve();
+    this.#listeners.onDeath(reason);
+  }
+}
+
+function failureError(failure: Failure): SandboxError {
+  const { step, message, hint } = failure;
+  return new SandboxError(step, message, hint === undefined ? {} : { hint });
+}

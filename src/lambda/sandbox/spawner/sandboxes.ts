@@ -1,0 +1,303 @@
+/**
+ * The sandboxes of one spawner: what each request of the server does, step by step, and what a step that fails takes
+ * back. Everything that a sandbox holds on this machine hangs on its `Box`; destroy gives it all back.
+ */
+import { mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { ENVIRONMENT_PIDS_MAX, MEMORY_MB_PER_VCPU } from "../../../limits.ts";
+import type { Cgroup, CgroupTree } from "../cgroups.ts";
+import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
+import { BwrapProcess, type BwrapSpec } from "./bwrap.ts";
+import { detachCode, DetachedCode, inMountNamespace, resizeTmpfs } from "./code-mounts.ts";
+import type { AnnouncedFolders } from "./folders.ts";
+import type { Created, CreateRequest, SpecialiseRequest } from "./protocol.ts";
+import type { RuntimeRoots } from "./roots.ts";
+
+const MIB = 1024 * 1024;
+/** Sandboxes at one time. Ours: memory ends earlier on most machines. */
+const SANDBOXES_MAX = 4096;
+/** Sandboxes in the making at one time: each takes about ten descriptors, and this process has 1,024. */
+const CREATING_MAX = 32;
+/** Host accounts of sandboxes: above those of people and containers' usual ranges, one for each sandbox. */
+const ACCOUNT_BASE = 2_000_000;
+/** When the machine runs out of memory, functions go before the platform does; see oom(5) in proc(5). */
+const OOM_SCORE_ADJUSTMENT = 500;
+const CGROUP_REMOVAL_ATTEMPTS_MAX = 50;
+const CGROUP_REMOVAL_PAUSE_MS = 20;
+
+/** Where sandboxes get their network from. */
+export interface NetworkSeats {
+  readonly seatCount: number;
+  /** The address of seat `index`, as the sandbox's connections show it; undefined: it has no network of its own. */
+  address(index: number): string | undefined;
+  /** Runs `start` in a new network namespace; what it starts stays there. Throws SandboxError. Synchronous. */
+  enter<T>(index: number, start: () => T): T;
+}
+
+/** Where sandboxes get their /tmp from. */
+export interface TemporaryStorage {
+  create(
+    index: number,
+    options: { bytes: number; account: number | undefined },
+  ): Promise<BwrapSpec["storage"]>;
+  /** Called with the pid of a process inside. */
+  resize(index: number, options: { bytes: number; pid: number }): Promise<void>;
+  remove(index: number): Promise<void>;
+}
+
+export interface SandboxesOptions {
+  readonly folders: AnnouncedFolders;
+  readonly roots: RuntimeRoots;
+  readonly cgroups: CgroupTree;
+  readonly network: NetworkSeats;
+  readonly storage: TemporaryStorage;
+  /** Folder of this process's own mount namespace, for mounts that live as long as a sandbox is being made. */
+  readonly stagingPath: string;
+  readonly seccompPath: string | undefined;
+  /** Whether each sandbox runs under a host account of its own: takes root. */
+  readonly separateAccounts: boolean;
+  readonly onExit: (id: string, exit: SandboxExit) => void;
+  /** Takes over the descriptors of a new sandbox. */
+  readonly onHandles: (id: string, handles: { output: number; link: number | undefined }) => void;
+}
+
+interface Box {
+  readonly id: string;
+  readonly index: number;
+  readonly cgroup: Cgroup;
+  readonly process: BwrapProcess;
+  initPid: number;
+  specialised: boolean;
+  destroyed: Promise<void> | undefined;
+}
+
+export class Sandboxes {
+  readonly #options: SandboxesOptions;
+  readonly #boxes = new Map<string, Box>();
+  readonly #reserved = new Set<string>();
+  readonly #indexes = new Set<number>();
+  #lastIndex = -1;
+  #creating = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(options: SandboxesOptions) {
+    this.#options = options;
+  }
+
+  async create(request: CreateRequest): Promise<Created> {
+    if (this.#boxes.has(request.id) || this.#reserved.has(request.id)) {
+      throw new SandboxError("create", `sandbox ${request.id} exists already`);
+    }
+    if (this.#boxes.size + this.#reserved.size >= SANDBOXES_MAX) {
+      throw new SandboxError("create", `${SANDBOXES_MAX} sandboxes exist already`);
+    }
+    this.#reserved.add(request.id);
+    try {
+      if (this.#creating >= CREATING_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+      this.#creating += 1;
+      try {
+        return await this.#create(request);
+      } finally {
+        this.#creating -= 1;
+        this.#waiting.shift()?.();
+      }
+    } finally {
+      this.#reserved.delete(request.id);
+    }
+  }
+
+  async specialise(request: SpecialiseRequest): Promise<void> {
+    const box = this.#find(request.id);
+    if (box.specialised) throw new SandboxError("specialise", `sandbox ${box.id} has its code already`);
+    box.specialised = true;
+    setLimits(box.cgroup, request.memoryMb);
+    const code = new DetachedCode(this.#options.folders, request.code);
+    try {
+      inMountNamespace(box.initPid, () => code.attach({ task: "/var/task", opt: "/opt" }));
+    } finally {
+      code.close();
+    }
+    const bytes = request.ephemeralStorageMb * MIB;
+    await this.#options.storage.resize(box.index, { bytes, pid: box.initPid });
+  }
+
+  signal(id: string, signal: "SIGTERM" | "SIGKILL"): void {
+    this.#find(id).process.signal(signal);
+  }
+
+  freeze(id: string): void {
+    this.#find(id).cgroup.freeze();
+  }
+
+  thaw(id: string): void {
+    this.#find(id).cgroup.thaw();
+  }
+
+  async destroy(id: string): Promise<void> {
+    const box = this.#boxes.get(id);
+    if (!box) return;
+    box.destroyed ??= this.#destroy(box);
+    await box.destroyed;
+  }
+
+  async destroyAll(): Promise<void> {
+    await Promise.all([...this.#boxes.keys()].map((id) => this.destroy(id)));
+  }
+
+  async #create(request: CreateRequest): Promise<Created> {
+    const { cgroups, storage, network } = this.#options;
+    const index = this.#takeIndex();
+    let cgroup: Cgroup | undefined;
+    try {
+      const bytes = request.ephemeralStorageMb * MIB;
+      const tmp = await storage.create(index, { bytes, account: this.#account(index) });
+      cgroup = cgroups.create(request.id);
+      setLimits(cgroup, request.memoryMb);
+      const process = await this.#start(request, { index, storage: tmp, cgroup });
+      const box: Box = {
+        id: request.id,
+        index,
+        cgroup,
+        process,
+        initPid: await process.initPid,
+        specialised: request.code !== undefined,
+        destroyed: undefined,
+      };
+      this.#boxes.set(box.id, box);
+      this.#options.onHandles(box.id, { output: process.outputFd, link: process.linkFd });
+      // After the reply to this request, which is a microtask or two away.
+      setImmediate(() => void this.#announceExit(box));
+      return { address: network.address(index), peakMemoryPath: cgroup.peakMemoryPath };
+    } catch (error) {
+      await this.#takeBack(index, cgroup);
+      throw error;
+    }
+  }
+
+  /** A process behind its walls with the command about to start. Leaves nothing when it throws. */
+  async #start(
+    request: CreateRequest,
+    box: { index: number; storage: BwrapSpec["storage"]; cgroup: Cgroup },
+  ): Promise<BwrapProcess> {
+    const { network, roots, stagingPath, seccompPath } = this.#options;
+    const staged =
+      request.code === undefined
+        ? undefined
+        : this.#stage(request.code, join(stagingPath, String(box.index)));
+    try {
+      const address = network.address(box.index);
+      const spec: BwrapSpec = {
+        rootPath: roots.path(request.root),
+        command: request.command,
+        environment: request.environment,
+        // Instances of AWS's are named by an address of this kind, too.
+        hostname: (address ?? "169.254.100.2").replaceAll(".", "-"),
+        storage: box.storage,
+        ...(staged ? { code: staged.paths } : {}),
+        link: request.link,
+        seccompPath,
+        account: this.#account(box.index),
+      };
+      const process = network.enter(box.index, () => new BwrapProcess(spec));
+      try {
+        const initPid = await process.initPid;
+        box.cgroup.attach(initPid);
+        writeFileSync(`/proc/${initPid}/oom_score_adj`, String(OOM_SCORE_ADJUSTMENT));
+        await process.release();
+        return process;
+      } catch (error) {
+        process.kill();
+        await process.gone;
+        process.closeDescriptors();
+        throw error;
+      }
+    } finally {
+      staged?.remove();
+    }
+  }
+
+  /** Code that bwrap itself shall mount, put where it can see it. */
+  #stage(code: CodeMounts, folder: string): { paths: { task: string; opt?: string }; remove: () => void } {
+    const paths = { task: join(folder, "task"), opt: join(folder, "opt") };
+    for (const path of Object.values(paths)) mkdirSync(path, { recursive: true });
+    const detached = new DetachedCode(this.#options.folders, code);
+    try {
+      detached.attach(paths);
+    } finally {
+      detached.close();
+    }
+    const hasLayers = code.layers.length > 0;
+    return {
+      paths: hasLayers ? paths : { task: paths.task },
+      remove: () => {
+        detachCode(paths, hasLayers);
+        for (const path of [paths.task, paths.opt, folder]) rmdirSync(path);
+      },
+    };
+  }
+
+  async #announceExit(box: Box): Promise<void> {
+    const { code, signal } = await box.process.ended;
+    this.#options.onExit(box.id, { code, signal, outOfMemory: box.cgroup.oomKills() > 0 });
+  }
+
+  async #destroy(box: Box): Promise<void> {
+    box.process.kill();
+    // What is frozen does not die.
+    box.cgroup.thaw();
+    await box.process.gone;
+    await this.#takeBack(box.index, box.cgroup);
+    this.#boxes.delete(box.id);
+  }
+
+  async #takeBack(index: number, cgroup: Cgroup | undefined): Promise<void> {
+    await this.#options.storage.remove(index);
+    if (cgroup) await removeCgroup(cgroup);
+    this.#indexes.delete(index);
+  }
+
+  #find(id: string): Box {
+    const box = this.#boxes.get(id);
+    if (!box) throw new SandboxError("find", `there is no sandbox ${id}`);
+    return box;
+  }
+
+  #account(index: number): number | undefined {
+    return this.#options.separateAccounts ? ACCOUNT_BASE + index : undefined;
+  }
+
+  /** The free index that was given back longest ago, so that addresses and accounts do not come again soon. */
+  #takeIndex(): number {
+    const { seatCount } = this.#options.network;
+    do this.#lastIndex = (this.#lastIndex + 1) % seatCount;
+    while (this.#indexes.has(this.#lastIndex));
+    this.#indexes.add(this.#lastIndex);
+    return this.#lastIndex;
+  }
+}
+
+function setLimits(cgroup: Cgroup, memoryMb: number): void {
+  cgroup.setMemory(memoryMb * MIB);
+  cgroup.setCpu(memoryMb / MEMORY_MB_PER_VCPU);
+  cgroup.setPids(ENVIRONMENT_PIDS_MAX);
+}
+
+async function removeCgroup(cgroup: Cgroup): Promise<void> {
+  for (let attempt = 0; attempt < CGROUP_REMOVAL_ATTEMPTS_MAX; attempt += 1) {
+    if (cgroup.remove()) return;
+    // Tasks leave their group a moment after they have been reaped.
+    await delay(CGROUP_REMOVAL_PAUSE_MS);
+  }
+  throw new SandboxError("remove-cgroup", "processes stay in the control group");
+}
+
+/** /tmp as a tmpfs of the sandbox's own: exact in size, but its pages count as the environment's memory. */
+export const tmpfsStorage: TemporaryStorage = {
+  create: (_index, { bytes }) => Promise.resolve({ tmpfsBytes: bytes }),
+  resize: (_index, { bytes, pid }) => {
+    inMountNamespace(pid, () => resizeTmpfs(bytes));
+    return Promise.resolve();
+  },
+  remove: () => Promise.resolve(),
+};
