@@ -123,7 +123,11 @@ export class Activation {
     try {
       const found = await this.#runtimes.find(settings.runtime);
       if (!found.available) {
-        return { state: "Failed", reason: `${found.reason} ${found.fix}`, reasonCode: "InvalidRuntime" };
+        return {
+          state: "Failed",
+          reason: `${found.reason} ${found.fix}`.trimEnd(),
+          reasonCode: "InvalidRuntime",
+        };
       }
     } catch (error) {
       this.#onFault(coerceError(error));

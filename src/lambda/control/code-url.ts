@@ -1,8 +1,8 @@
 /** GetFunction's Code.Location: a URL that downloads the zip for ten minutes, signed, without credentials. */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../kernel/clock.ts";
+import { BlobNotFound, type BlobContent, type BlobStore } from "../../store/blobs/blobs.ts";
 import type { WireResponse } from "../../wire/protocol.ts";
-import type { CodeBlobs } from "./ports.ts";
 
 /** Where the listener hands paths to `CodeUrls.download`. */
 export const CODE_PATH_PREFIX = "/_hornero/code/";
@@ -13,10 +13,10 @@ const PATH_PATTERN = /^\/_hornero\/code\/([0-9a-f]{64})\.zip$/;
 export class CodeUrls {
   readonly #secret: string | Uint8Array;
   readonly #clock: Clock;
-  readonly #blobs: CodeBlobs;
+  readonly #blobs: BlobStore;
 
   /** Every node behind one endpoint needs the same secret. */
-  constructor(options: { secret: string | Uint8Array; clock: Clock; blobs: CodeBlobs }) {
+  constructor(options: { secret: string | Uint8Array; clock: Clock; blobs: BlobStore }) {
     this.#secret = options.secret;
     this.#clock = options.clock;
     this.#blobs = options.blobs;
@@ -29,7 +29,7 @@ export class CodeUrls {
     return `${endpoint}${CODE_PATH_PREFIX}${sha256Hex}.zip?expires=${expires}&signature=${signature}`;
   }
 
-  /** Answers a GET of such a URL: 200 with the zip; 403 when the signature is wrong or its time is over; 404 for other paths. */
+  /** Answers a GET of such a URL: 200 with the zip; 403 when the signature is wrong or its time is over; 404 for other paths and for code that has gone. */
   async download(path: string, query: string): Promise<WireResponse> {
     const [, sha256Hex] = PATH_PATTERN.exec(path) ?? [];
     if (sha256Hex === undefined) return refuse(404, "NoSuchKey", "The specified key does not exist.");
@@ -43,8 +43,20 @@ export class CodeUrls {
     if (this.#clock.nowMs() > Number(expires) * 1000) {
       return refuse(403, "AccessDenied", "Request has expired");
     }
-    const body = await this.#blobs.open(sha256Hex);
-    return { status: 200, headers: { "content-type": "application/zip" }, body };
+    const content = await this.#open(sha256Hex);
+    if (!content) return refuse(404, "NoSuchKey", "The specified key does not exist.");
+    const headers = { "content-type": "application/zip", "content-length": String(content.sizeBytes) };
+    return { status: 200, headers, body: content.stream };
+  }
+
+  /** Undefined when the code was replaced, and removed, since the URL was made. */
+  async #open(sha256Hex: string): Promise<BlobContent | undefined> {
+    try {
+      return await this.#blobs.open(sha256Hex);
+    } catch (error) {
+      if (error instanceof BlobNotFound) return undefined;
+      throw error;
+    }
   }
 
   #sign(sha256Hex: string, expires: string): Buffer {

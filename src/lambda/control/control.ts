@@ -5,6 +5,7 @@
 import { invalidParameterValue } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { ACCOUNT_CONCURRENCY_DEFAULT } from "../../limits.ts";
+import type { BlobStore } from "../../store/blobs/blobs.ts";
 import type { Store } from "../../store/store.ts";
 import type { WireResponse } from "../../wire/protocol.ts";
 import type { OperationHandler } from "../../wire/service.ts";
@@ -16,13 +17,13 @@ import { FunctionCode } from "./code.ts";
 import { FunctionIndex } from "./function-index.ts";
 import { FunctionStore } from "./function-store.ts";
 import { functionOperations } from "./functions.ts";
-import type { CodeBlobs, CodeFetcher, LayerResolver, RoleChecker, RuntimeFinder } from "./ports.ts";
+import type { CodeFetcher, LayerResolver, RoleChecker, RuntimeFinder } from "./ports.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
 
 export interface ControlOptions {
   readonly store: Store;
-  readonly blobs: CodeBlobs;
+  readonly blobs: BlobStore;
   readonly runtimes: RuntimeFinder;
   readonly clock: Clock;
   readonly region: string;
@@ -39,7 +40,7 @@ export interface ControlOptions {
   readonly layers?: LayerResolver;
   /** Knows no bucket when left out. */
   readonly codeFetcher?: CodeFetcher;
-  /** Hex SHA-256 of code that others refer to, layers for one: not to be removed. */
+  /** Hex SHA-256 of blobs that others than functions refer to: not to be removed. */
   readonly otherCodeInUse?: () => Iterable<string>;
   /** 0 ≤ x < 1, for weighted aliases. */
   readonly random?: () => number;
@@ -72,7 +73,6 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   const activation = new Activation({ runtimes, hostArchitecture: hostArchitecture(), onFault });
   const functions = new FunctionStore({ store, index, clock, region, accountId });
   const code = new FunctionCode({
-    store,
     blobs,
     fetcher: options.codeFetcher ?? noBuckets,
     index,

@@ -2,7 +2,7 @@
  * How records change: read from the store, decide, write back under compare-and-set, and answer only when the write is
  * durable and shows in memory. Two updates of one function are thereby ordered, and the later one sees the earlier.
  */
-import { preconditionFailed, resourceConflict, resourceNotFound } from "../../errors.ts";
+import { type AwsError, preconditionFailed, resourceConflict, resourceNotFound } from "../../errors.ts";
 import { functionArn } from "../../kernel/arn.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { newUuid } from "../../kernel/ids.ts";
@@ -122,7 +122,7 @@ export class FunctionStore {
         "The operation cannot be performed at this time. The function is currently in the following state: Pending",
       );
     }
-    if (latest.lastUpdate?.status === "InProgress") throw this.#updateInProgress(name);
+    if (latest.lastUpdate?.status === "InProgress") throw this.updateInProgress(name);
   }
 
   async #commit(changes: readonly Change[]): Promise<void> {
@@ -140,10 +140,11 @@ export class FunctionStore {
         if (!(error instanceof RevisionConflict)) throw error;
       }
     }
-    throw this.#updateInProgress(name);
+    throw this.updateInProgress(name);
   }
 
-  #updateInProgress(name: string) {
+  /** The error for who comes while, or just after, another update did. */
+  updateInProgress(name: string): AwsError {
     return resourceConflict(
       `The operation cannot be performed at this time. An update is in progress for resource: ${functionArn(this.region, this.accountId, name)}`,
     );

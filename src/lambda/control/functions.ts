@@ -80,7 +80,10 @@ async function createFunction(
   const tags = input.Tags ?? {};
   checkTags(tags);
   if (functions.index.get(name)) throw alreadyExists(name);
-  using pinned = await code.bringIn(input.Code ?? {}, 0);
+  using pinned = await code.bringIn(input.Code ?? {}, {
+    copies: input.Publish ? 2 : 1,
+    replacedBytes: 0,
+  });
   const latest: VersionRecord = {
     version: LATEST,
     revisionId: newUuid(),
@@ -141,7 +144,10 @@ async function updateCode(
     );
   }
   const architecture = checkArchitectures(input.Architectures);
-  using pinned = await code.bringIn(input, current.latest.code.sizeBytes);
+  using pinned = await code.bringIn(input, {
+    copies: input.Publish ? 2 : 1,
+    replacedBytes: current.latest.code.sizeBytes,
+  });
   const build = ({ settings }: Build): Build => ({
     buildId: newUuid(),
     settings: architecture ? { ...settings, architecture } : settings,
@@ -173,9 +179,7 @@ async function updateConfiguration(
     functions.checkChangeable(before, input.RevisionId);
     if (before.latest.buildId !== current.latest.buildId) {
       // Somebody else's update came and went while layers and role were looked up: these settings are based on older ones.
-      throw resourceConflict(
-        "The operation cannot be performed at this time. The function was updated by another request: try again.",
-      );
+      throw functions.updateInProgress(name);
     }
     const build: Build = { buildId: newUuid(), settings, code: before.latest.code };
     return { record: rebuilt(before, build, functions.clock.nowMs()) };

@@ -9,8 +9,6 @@ import type { StoredRecord } from "../../store/store.ts";
 export const FUNCTION_KIND = "lambda/function";
 /** VersionRecord of each published version, by `versionKey`. */
 export const VERSION_KIND = "lambda/version";
-/** CodeRecord by hex SHA-256: every blob that functions have brought in, referred to or not. */
-export const CODE_KIND = "lambda/code";
 /** RetiredRecord by name of a deleted function that had published: AWS never gives a version number twice. */
 export const RETIRED_KIND = "lambda/retired-function";
 
@@ -109,10 +107,6 @@ export interface AliasRecord {
   readonly revisionId: string;
   /** The second version of a weighted alias, and the share of invocations it gets: 0–1. */
   readonly routing?: { readonly version: string; readonly weight: number };
-}
-
-export interface CodeRecord {
-  readonly sizeBytes: number;
 }
 
 export interface RetiredRecord {

@@ -9,6 +9,7 @@ import { invalidParameterValue, resourceConflict } from "../../errors.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import { PENDING } from "./activation.ts";
+import { checkCodeStorage } from "./code.ts";
 import { putVersion } from "./function-index.ts";
 import type { FunctionStore, Mutation } from "./function-store.ts";
 import { LATEST } from "./function-name.ts";
@@ -46,6 +47,7 @@ export function versionOperations(functions: FunctionStore): Record<string, Oper
           number = previous.version;
           return { record: before };
         }
+        checkCodeStorage(functions.index, latest.code.sizeBytes);
         number = String(nextVersion);
         const { record, also } = publish(before, latest, input.Description ?? latest.settings.description);
         return functions.touched(record, also);
