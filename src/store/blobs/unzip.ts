@@ -1,0 +1,115 @@
+/**
+ * Unpacks a zip of a stranger into an empty folder. First the whole directory of the zip is read and judged, then
+ * folders and files are written, symbolic links last: nothing is ever written through a link. Everything is on disk
+ * at the end. Runs in a worker thread: writes are synchronous on purpose.
+ */
+import {
+  chmodSync,
+  closeSync,
+  fchmodSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { crc32 } from "node:zlib";
+import { openPromise, type Entry, type ZipFile } from "yauzl";
+import { planEntries, ZipRefused, type Plan, type ZipLimits } from "./plan.ts";
+
+/** Linux's PATH_MAX: no link target is longer. */
+const LINK_TARGET_BYTES_MAX = 4096;
+
+/**
+ * `folder` must exist and be empty; what is in it after an error is rubbish. Throws ZipRefused when the zip is at fault and
+ * the file system's error otherwise.
+ */
+export async function unzip(zipPath: string, folder: string, limits: ZipLimits): Promise<void> {
+  if (statSync(zipPath).size === 0) throw new ZipRefused("empty", "the file has no bytes");
+  // The central directory decides; backslashes are refused, not turned around.
+  const zip = await ours(openPromise(zipPath, { autoClose: false, strictFileNames: true }));
+  try {
+    const plan = await ours(planEntries(zip, limits, (entry) => readLinkTarget(zip, entry)));
+    makeFolders(folder, plan);
+    let budgetBytes = limits.unzippedBytesMax;
+    for (const [path, file] of plan.files) {
+      budgetBytes -= await ours(writeFile(zip, file.entry, join(folder, path), file.mode, budgetBytes));
+    }
+    for (const [path, target] of plan.links) symlinkSync(target, join(folder, path));
+    for (const path of plan.folders) syncFolder(join(folder, path));
+    syncFolder(folder);
+  } finally {
+    zip.close();
+  }
+}
+
+/** Errors without a system call are the zip's: a malformed structure, a broken deflate stream, a lying size. */
+async function ours<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof ZipRefused || (error instanceof Error && "syscall" in error)) throw error;
+    throw new ZipRefused("malformed", error instanceof Error ? error.message : String(error));
+  }
+}
+
+function makeFolders(root: string, plan: Plan): void {
+  chmodSync(root, 0o755);
+  for (const path of plan.folders) {
+    const folder = join(root, path);
+    mkdirSync(folder);
+    // Not by mkdir: the umask would have its say.
+    chmodSync(folder, 0o755);
+  }
+}
+
+/** The bytes written. The limit holds while they come, whatever sizes the zip claims. */
+async function writeFile(
+  zip: ZipFile,
+  entry: Entry,
+  path: string,
+  mode: number,
+  budgetBytes: number,
+): Promise<number> {
+  const descriptor = openSync(path, "wx", 0o600);
+  try {
+    const stream = await zip.openReadStreamPromise(entry);
+    let [writtenBytes, checksum] = [0, 0];
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      writtenBytes += chunk.length;
+      if (writtenBytes > budgetBytes)
+        throw new ZipRefused("too-large", "the content is larger than the limit");
+      checksum = crc32(chunk, checksum);
+      writeFileSync(descriptor, chunk);
+    }
+    if (checksum !== entry.crc32)
+      throw new ZipRefused("malformed", `the checksum of ${entry.fileName} is wrong`);
+    fchmodSync(descriptor, mode);
+    fsyncSync(descriptor);
+    return writtenBytes;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+async function readLinkTarget(zip: ZipFile, entry: Entry): Promise<string> {
+  if (entry.uncompressedSize > LINK_TARGET_BYTES_MAX) {
+    throw new ZipRefused("malformed", `the link ${entry.fileName} is longer than a path can be`);
+  }
+  const chunks: Buffer[] = [];
+  // yauzl ends the stream with an error when there is more than the size that was just checked.
+  for await (const chunk of (await zip.openReadStreamPromise(entry)) as AsyncIterable<Buffer>)
+    chunks.push(chunk);
+  return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+}
+
+function syncFolder(path: string): void {
+  const descriptor = openSync(path, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
