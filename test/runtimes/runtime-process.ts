@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { Duplex } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { FRAME, FrameReader, REQUEST_ID_BYTES, writeFrame } from "../../src/lambda/environment/link.ts";
 
 export interface LogEvent {
@@ -144,6 +144,14 @@ export class RuntimeProcess {
       if (type === FRAME.STREAM) chunks.push(body);
       else if (type === FRAME.STREAM_TYPE) contentType = body.toString();
       else return { type, requestId, body, chunks, contentType, logs };
+    }
+  }
+
+  /** Resolves when standard error has this in it; the test's own time limit is the limit. */
+  async stderrShows(text: string): Promise<void> {
+    while (!this.stderr.includes(text)) {
+      if (this.#ended) throw new Error(`the process ended without it; stderr: ${this.stderr}`);
+      await Promise.race([once(this.child.stderr as Readable, "data"), this.exited]);
     }
   }
 
