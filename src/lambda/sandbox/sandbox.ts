@@ -76,6 +76,12 @@ export interface Sandbox {
   readonly exited: Promise<SandboxExit>;
   /** Shows code and sets limits for one function; at most once, and not when the spec had `code`. Resolves when all is visible inside. */
   specialise(specialisation: Specialisation): Promise<void>;
+  /**
+   * Where the paths `/var/task`, `/var/runtime`, `/var/lang` and `/opt` in `text` are for the processes inside; absent where
+   * they are what they say. The driver does it to the spec's command and environment itself; whoever tells a process of
+   * such a path later (SPECIALISE) asks here first.
+   */
+  rewritePaths?(text: string): string;
   /** SIGTERM or SIGKILL to the main process. Harmless after the exit. */
   signal(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
   /** Stops every process inside from running, without their noticing. Idempotent. */
