@@ -5,17 +5,19 @@
  * restart, and on several nodes the first one to write wins.
  */
 import { AwsError } from "../../errors.ts";
-import { coerceError } from "../../kernel/deferred.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { coerceError, deferred } from "../../kernel/deferred.ts";
 import { newUuid } from "../../kernel/ids.ts";
-import { RevisionConflict, StoreClosed } from "../../store/store.ts";
-import { putVersion } from "./function-index.ts";
-import type { FunctionStore } from "./function-store.ts";
+import { StoreClosed } from "../../store/store.ts";
+import { putVersion, type FunctionStore } from "./function-store.ts";
 import { LATEST } from "./function-name.ts";
 import type { RuntimeFinder } from "./ports.ts";
 import type { FunctionRecord, FunctionState, UpdateState, VersionRecord } from "./records.ts";
 
 /** Functions that are looked at side by side. Ours. */
 const PARALLEL_MAX = 8;
+/** Until a verdict that the store did not take is tried again. Ours. */
+const RETRY_MS = 10_000;
 
 export const PENDING: FunctionState = {
   state: "Pending",
@@ -31,6 +33,7 @@ export const UPDATING: UpdateState = {
 
 export class Activation {
   readonly #runtimes: RuntimeFinder;
+  readonly #clock: Clock;
   readonly #hostArchitecture: string;
   readonly #onFault: (fault: Error) => void;
   #functions: FunctionStore | undefined;
@@ -38,14 +41,17 @@ export class Activation {
   readonly #known = new Set<string>();
   readonly #waiting: (() => Promise<void>)[] = [];
   readonly #running = new Set<Promise<void>>();
+  readonly #closing = deferred<undefined>();
   #closed = false;
 
   constructor(options: {
     runtimes: RuntimeFinder;
+    clock: Clock;
     hostArchitecture: string;
     onFault: (fault: Error) => void;
   }) {
     this.#runtimes = options.runtimes;
+    this.#clock = options.clock;
     this.#hostArchitecture = options.hostArchitecture;
     this.#onFault = options.onFault;
   }
@@ -57,19 +63,22 @@ export class Activation {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#closing.resolve(undefined);
     this.#waiting.length = 0;
     await Promise.all(this.#running);
   }
 
   /** To be called for every version record that is written: takes up those that wait for a verdict. */
   notice(name: string, version: VersionRecord): void {
-    if (!isUnsettled(version)) return;
+    if (this.#closed || !isUnsettled(version)) return;
     const key = `${name}:${version.version}:${version.buildId}`;
     if (this.#known.has(key)) return;
     this.#known.add(key);
     this.#waiting.push(async () => {
       try {
         await this.#settle(name, version);
+      } catch (error) {
+        if (this.#report(error)) this.#clock.after(RETRY_MS, () => this.notice(name, version));
       } finally {
         this.#known.delete(key);
       }
@@ -81,27 +90,27 @@ export class Activation {
     while (this.#functions && !this.#closed && this.#running.size < PARALLEL_MAX) {
       const task = this.#waiting.shift();
       if (!task) return;
-      const run = task()
-        .catch((error: unknown) => this.#report(error))
-        .finally(() => {
-          this.#running.delete(run);
-          this.#fill();
-        });
+      const run = task().finally(() => {
+        this.#running.delete(run);
+        this.#fill();
+      });
       this.#running.add(run);
     }
   }
 
-  /** A function deleted or changed meanwhile is somebody else's by now; a closed store is taken up after the restart. */
-  #report(error: unknown): void {
-    const gone = error instanceof AwsError && error.code === "ResourceNotFoundException";
-    if (gone || error instanceof StoreClosed || error instanceof RevisionConflict) return;
+  /** Whether it is a fault. A function that was deleted needs no verdict; with a closed store the next start gives it. */
+  #report(error: unknown): boolean {
+    const deleted = error instanceof AwsError && error.code === "ResourceNotFoundException";
+    if (deleted || error instanceof StoreClosed) return false;
     this.#onFault(coerceError(error));
+    return true;
   }
 
   async #settle(name: string, version: VersionRecord): Promise<void> {
-    const verdict = await this.#judge(version);
+    // A look-up may take minutes, when an interpreter must be fetched: closing does not wait for it.
+    const verdict = await Promise.race([this.#judge(version), this.#closing.promise]);
     const functions = this.#functions;
-    if (!functions || this.#closed) return;
+    if (!functions || !verdict || this.#closed) return;
     if (version.version === LATEST) {
       const settled = (record: FunctionRecord) =>
         record.latest.buildId === version.buildId && isUnsettled(record.latest)
@@ -112,7 +121,7 @@ export class Activation {
       return;
     }
     await functions.change(name, (record) => {
-      const stored = functions.index.versionsOf(name).find(({ value }) => value.version === version.version);
+      const stored = functions.index.version(name, version.version);
       if (!stored || !isUnsettled(stored.value)) return { record };
       const settled = { ...stored.value, state: verdict, revisionId: newUuid() };
       return { record, also: [putVersion(name, settled, stored.revision)] };

@@ -114,11 +114,11 @@ function routingOf(config: AliasRoutingConfiguration | undefined): AliasRecord["
 /** The versions that an alias points to exist, and its weights make sense. */
 function checkAlias(
   functions: FunctionStore,
-  { name }: FunctionRecord,
+  record: FunctionRecord,
   { functionVersion, routing }: AliasRecord,
   config: AliasRoutingConfiguration | undefined,
 ): void {
-  if (functionVersion !== LATEST) requireNumber(functions, name, functionVersion);
+  if (functionVersion !== LATEST) requireNumber(functions, record, functionVersion);
   if (!routing) return;
   const { version, weight } = routing;
   const shown = `1 validation error detected: Value '{${version}=${weight}}' at 'routingConfig.additionalVersionWeights' failed to satisfy constraint:`;
@@ -140,15 +140,17 @@ function checkAlias(
       `${shown} Map keys must satisfy constraint: [Member must have length less than or equal to 1024, Member must have length greater than or equal to 1, Member must satisfy regular expression pattern: [0-9]+, Member must not be null]`,
     );
   }
-  requireNumber(functions, name, version);
+  requireNumber(functions, record, version);
 }
 
 /** Only versions, not other aliases. */
-function requireNumber(functions: FunctionStore, name: string, number: string): void {
-  if (functions.index.version(name, number)) return;
-  throw resourceNotFound(
-    `Function not found: ${functionArn(functions.region, functions.accountId, name, number)}`,
-  );
+function requireNumber(
+  { region, accountId }: FunctionStore,
+  { name, versions }: FunctionRecord,
+  number: string,
+): void {
+  if (versions.includes(number)) return;
+  throw resourceNotFound(`Function not found: ${functionArn(region, accountId, name, number)}`);
 }
 
 function requireAlias(

@@ -70,7 +70,7 @@ const noBuckets: CodeFetcher = {
 export async function createControl(options: ControlOptions): Promise<Control> {
   const { store, blobs, runtimes, clock, region, accountId, onFault } = options;
   const index = new FunctionIndex({ region, accountId, random: options.random ?? Math.random });
-  const activation = new Activation({ runtimes, hostArchitecture: hostArchitecture(), onFault });
+  const activation = new Activation({ runtimes, clock, hostArchitecture: hostArchitecture(), onFault });
   const functions = new FunctionStore({ store, index, clock, region, accountId });
   const code = new FunctionCode({
     blobs,

@@ -19,7 +19,6 @@ import {
   FUNCTION_KIND,
   parseVersionKey,
   VERSION_KIND,
-  versionKey,
   type AliasRecord,
   type Build,
   type FunctionRecord,
@@ -109,8 +108,8 @@ export class FunctionIndex implements FunctionDirectory {
   }
 
   /** A published version by its number. */
-  version(name: string, number: string): VersionRecord | undefined {
-    return this.#entries.get(name)?.versions.get(number)?.stored.value;
+  version(name: string, number: string): StoredRecord<VersionRecord> | undefined {
+    return this.#entries.get(name)?.versions.get(number)?.stored;
   }
 
   /** The published versions, oldest first. */
@@ -328,9 +327,4 @@ function toFunctionVersion(arn: string, name: string, version: string, build: Bu
     },
     tracingMode: settings.tracingMode,
   });
-}
-
-/** The changes that write a published version. */
-export function putVersion(name: string, version: VersionRecord, expect: number | "absent"): Change {
-  return { op: "put", kind: VERSION_KIND, key: versionKey(name, version.version), value: version, expect };
 }

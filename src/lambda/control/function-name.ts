@@ -44,7 +44,7 @@ export function invalidFunctionName(nameOrArn: string) {
 export interface Here {
   readonly region: string;
   readonly accountId: string;
-  /** `CreateFunction`, `Invoke`: the operation's action in IAM is told apart by the caller. */
+  /** The operation's action in IAM: `GetFunction`, `InvokeFunction`. */
   readonly action: string;
   /** ARN of the caller; undefined where it is not known. */
   readonly principalArn?: string;
@@ -61,8 +61,9 @@ export function agreeOnQualifier(
 ): string | undefined {
   if (reference.accountId !== undefined && reference.accountId !== here.accountId) {
     const arn = functionArn(reference.region ?? here.region, reference.accountId, reference.name);
+    const who = here.principalArn === undefined ? "Not" : `User: ${here.principalArn} is not`;
     throw accessDenied(
-      `User: ${here.principalArn ?? "anonymous"} is not authorized to perform: lambda:${here.action} on resource: ${arn} because no resource-based policy allows the lambda:${here.action} action`,
+      `${who} authorized to perform: lambda:${here.action} on resource: ${arn} because no resource-based policy allows the lambda:${here.action} action`,
     );
   }
   if (reference.region !== undefined && reference.region !== here.region) {

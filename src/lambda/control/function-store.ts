@@ -13,6 +13,7 @@ import {
   FUNCTION_KIND,
   RETIRED_KIND,
   VERSION_KIND,
+  versionKey,
   type FunctionRecord,
   type RetiredRecord,
   type StoredFunction,
@@ -60,11 +61,11 @@ export class FunctionStore {
     if (qualifier === undefined || qualifier === LATEST) return latest;
     const target = aliases.find((alias) => alias.name === qualifier)?.functionVersion ?? qualifier;
     if (target === LATEST) return latest;
-    return this.index.version(name, target) ?? this.#missing(name, qualifier);
+    return this.index.version(name, target)?.value ?? this.#missing(name, qualifier);
   }
 
   /** Makes a function. Throws ResourceConflictException when there is one of that name. */
-  async create(make: (nextVersion: number) => Mutation, name: string): Promise<FunctionRecord> {
+  async create(name: string, make: (nextVersion: number) => Mutation): Promise<FunctionRecord> {
     const retired = await this.#store.get<RetiredRecord>(RETIRED_KIND, name);
     const { record, also = [] } = make(retired?.value.nextVersion ?? 1);
     try {
@@ -94,13 +95,11 @@ export class FunctionStore {
   /** Deletes a function with all its versions and aliases; its version numbers stay used up. */
   async remove(name: string): Promise<void> {
     await this.#retrying(name, async (stored) => {
-      // A version published meanwhile changed the function's record: its revision guards this list too.
-      const versions = await this.#store.list<VersionRecord>(VERSION_KIND, { prefix: `${name}:` });
-      const { nextVersion } = stored.value;
+      const { nextVersion, versions } = stored.value;
       const retired: RetiredRecord = { nextVersion };
       await this.#commit([
         { op: "delete", kind: FUNCTION_KIND, key: name, expect: stored.revision },
-        ...versions.map(({ key }): Change => ({ op: "delete", kind: VERSION_KIND, key })),
+        ...versions.map((version) => deleteVersion(name, version)),
         ...(nextVersion > 1
           ? [{ op: "put", kind: RETIRED_KIND, key: name, value: retired } satisfies Change]
           : []),
@@ -155,6 +154,15 @@ export class FunctionStore {
       `Function not found: ${functionArn(this.region, this.accountId, name, qualifier)}`,
     );
   }
+}
+
+/** The changes that write and delete a published version. */
+export function putVersion(name: string, version: VersionRecord, expect: number | "absent"): Change {
+  return { op: "put", kind: VERSION_KIND, key: versionKey(name, version.version), value: version, expect };
+}
+
+export function deleteVersion(name: string, version: string): Change {
+  return { op: "delete", kind: VERSION_KIND, key: versionKey(name, version) };
 }
 
 export function alreadyExists(name: string) {

@@ -11,7 +11,7 @@ import type {
 } from "@aws-sdk/client-lambda";
 import { ManualClock } from "../../kernel/clock.ts";
 import { MemoryStore } from "../../store/memory.ts";
-import { RevisionConflict, type Change, type ChangeEvent } from "../../store/store.ts";
+import { RevisionConflict, StoreFailure, type Change, type ChangeEvent } from "../../store/store.ts";
 import { arnOf, awsError, context, createInput, openFixture, ROLE } from "./fixture.ts";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -368,7 +368,8 @@ test("everything acknowledged is there after a restart, and what was under way i
   await first.call("CreateFunction", createInput("pending"));
   await first.call("UpdateFunctionConfiguration", { FunctionName: "updating", MemorySize: 256 });
   const ready = await first.settled("ready");
-  // No close: the process is gone. Its look-ups never come back.
+  // Its look-ups never come back: closing must not wait for them.
+  await first.control.close();
   const { store, blobs, clock } = first;
   const second = await openFixture({ store, blobs, clock });
   assert.deepEqual(await second.settled("ready"), ready);
@@ -415,4 +416,19 @@ test("whoever was told of a change sees it, even when the store's feed is late",
     awsError("ResourceNotFoundException", /./),
   );
   await control.close();
+});
+
+test("a verdict that the store does not take is reported, and given again later", async () => {
+  const { call, settled, store, clock, faults, runtimes } = await openFixture();
+  const write = store.write.bind(store);
+  runtimes.hold();
+  await call("CreateFunction", createInput("f"));
+  store.write = () => Promise.reject(new StoreFailure("the disk is full"));
+  runtimes.release();
+  while (faults.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(faults[0]?.message, "the disk is full");
+  assert.equal((await call("GetFunctionConfiguration", { FunctionName: "f" })).State, "Pending");
+  store.write = write;
+  clock.advance(10_000);
+  assert.equal((await settled("f")).State, "Active");
 });

@@ -26,10 +26,10 @@ import { PENDING, UPDATING } from "./activation.ts";
 import type { CodeUrls } from "./code-url.ts";
 import type { FunctionCode } from "./code.ts";
 import { invalidFunctionName, isVersionNumber, LATEST } from "./function-name.ts";
-import { alreadyExists, type FunctionStore, type Mutation } from "./function-store.ts";
+import { alreadyExists, deleteVersion, type FunctionStore, type Mutation } from "./function-store.ts";
 import { locate, locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
-import { VERSION_KIND, versionKey, type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
+import { type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
 import {
   applySettings,
   checkArchitectures,
@@ -94,12 +94,12 @@ async function createFunction(
     state: PENDING,
   };
   const make = (nextVersion: number): Mutation => {
-    const record = { name, tags, aliases: [], nextVersion, latest };
+    const record = { name, tags, aliases: [], versions: [], nextVersion, latest };
     return input.Publish ? publish(record, latest, settings.description) : { record };
   };
-  const record = await functions.create(make, name);
-  const published = input.Publish ? String(record.nextVersion - 1) : LATEST;
-  return show(functions, name, { ...latest, version: published }, undefined);
+  const { nextVersion } = await functions.create(name, make);
+  if (!input.Publish) return show(functions, name, latest, undefined);
+  return show(functions, name, functions.requireVersion(name, String(nextVersion - 1)), undefined);
 }
 
 function newFunctionName(nameOrArn: string, context: RequestContext): string {
@@ -227,8 +227,10 @@ async function deleteFunction(
         `Unable to delete version because the following aliases reference it: [${referring.join(", ")}]`,
       );
     }
-    // The record is written as it was: its revision keeps an alias from being pointed at the version meanwhile.
-    return { record: before, also: [{ op: "delete", kind: VERSION_KIND, key: versionKey(name, qualifier) }] };
+    const versions = before.versions.filter((version) => version !== qualifier);
+    // A number that is not there is deleted already: no error, as on AWS.
+    const gone = versions.length === before.versions.length;
+    return { record: { ...before, versions }, also: gone ? [] : [deleteVersion(name, qualifier)] };
   });
   return { StatusCode: 204 };
 }

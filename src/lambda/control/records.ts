@@ -17,6 +17,8 @@ export interface FunctionRecord {
   readonly tags: Readonly<Record<string, string>>;
   /** In ascending order of their names. */
   readonly aliases: readonly AliasRecord[];
+  /** Numbers of the published versions that there are, ascending: aliases are checked against them. */
+  readonly versions: readonly string[];
   /** The number that the next published version gets. */
   readonly nextVersion: number;
   readonly latest: VersionRecord;

@@ -10,8 +10,7 @@ import { newUuid } from "../../kernel/ids.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import { PENDING } from "./activation.ts";
 import { checkCodeStorage } from "./code.ts";
-import { putVersion } from "./function-index.ts";
-import type { FunctionStore, Mutation } from "./function-store.ts";
+import { putVersion, type FunctionStore, type Mutation } from "./function-store.ts";
 import { LATEST } from "./function-name.ts";
 import { locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
@@ -28,7 +27,11 @@ export function publish(record: FunctionRecord, from: VersionRecord, description
     state: PENDING,
   };
   return {
-    record: { ...record, nextVersion: record.nextVersion + 1 },
+    record: {
+      ...record,
+      versions: [...record.versions, version.version],
+      nextVersion: record.nextVersion + 1,
+    },
     also: [putVersion(record.name, version, "absent")],
   };
 }
@@ -41,7 +44,7 @@ export function versionOperations(functions: FunctionStore): Record<string, Oper
       await functions.change(name, (before) => {
         const { latest, nextVersion } = before;
         checkPublishable(functions, before, input);
-        const previous = functions.index.version(name, String(nextVersion - 1));
+        const previous = functions.index.version(name, String(nextVersion - 1))?.value;
         if (previous?.buildId === latest.buildId) {
           // Nothing changed since the last version: it is that one again [PublishVersion API].
           number = previous.version;
