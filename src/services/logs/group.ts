@@ -19,6 +19,8 @@ export interface GroupRecord {
   readonly id: string;
   readonly createdMs: number;
   readonly retentionInDays?: number;
+  /** Kept and answered, not used: what is on disk is not encrypted by Hornero. */
+  readonly kmsKeyId?: string;
   readonly logGroupClass: string;
   readonly deletionProtectionEnabled: boolean;
   readonly tags: Readonly<Record<string, string>>;
@@ -33,12 +35,6 @@ export interface Stream {
   firstMs: number | undefined;
   lastMs: number | undefined;
   lastIngestionMs: number | undefined;
-}
-
-/** A place in the chain: everything before it was read. */
-export interface TailCursor {
-  ordinal: number;
-  offset: number;
 }
 
 /** Records on their way to the segment, and what is true once they are there. */
