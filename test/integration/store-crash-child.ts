@@ -17,11 +17,16 @@ export type Line =
   | { readonly did: "write"; readonly writer: number; readonly n: number; readonly revision: number }
   /** The message will be acknowledged next; or was. */
   | { readonly did: "take" | "taken"; readonly message: string }
-  | { readonly did: "unpack"; readonly sha256Hex: string };
+  | { readonly did: "put" | "unpack"; readonly sha256Hex: string };
 
 export const WRITERS = 6;
 export const QUEUE = "messages";
 export const FILES_PER_ZIP = 40;
+
+/** The value of the second record: of several pages, so that a commit is long enough to be cut in the middle. */
+export function bulkOf(n: number): string {
+  return String(n).padStart(8, "0").repeat(4096);
+}
 
 function report(line: Line): void {
   writeSync(1, `${JSON.stringify(line)}\n`);
@@ -33,7 +38,7 @@ async function writeForever(store: Store, writer: number): Promise<never> {
   for (let n = (record?.value ?? 0) + 1; ; n++) {
     const revision = await store.write([
       { op: "put", kind: "left", key: String(writer), value: n },
-      { op: "put", kind: "right", key: String(writer), value: n },
+      { op: "put", kind: "right", key: String(writer), value: bulkOf(n) },
       { op: "add", kind: "sum", key: "all", amounts: { transactions: 1 } },
       { op: "enqueue", queue: QUEUE, body: Buffer.from(`${writer}:${n}`) },
     ]);
@@ -60,6 +65,7 @@ async function unpackForever(directory: string): Promise<never> {
     const names = Array.from({ length: FILES_PER_ZIP }, (_, index) => `folder/${index}`);
     const zip = zipSync(Object.fromEntries(names.map((name) => [name, Buffer.from(`${n} ${name}`)])));
     const { sha256Hex } = await blobs.put(zip);
+    report({ did: "put", sha256Hex });
     await blobs.unpack(sha256Hex);
     report({ did: "unpack", sha256Hex });
   }
