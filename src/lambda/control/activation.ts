@@ -6,7 +6,7 @@
  */
 import { AwsError } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
-import { coerceError, deferred } from "../../kernel/deferred.ts";
+import { coerceError } from "../../kernel/deferred.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import { StoreClosed } from "../../store/store.ts";
 import { putVersion, type FunctionStore } from "./function-store.ts";
@@ -40,8 +40,8 @@ export class Activation {
   /** What is waiting or under way, by name, version and build: each build is decided once. Bounded by the functions there are. */
   readonly #known = new Set<string>();
   readonly #waiting: (() => Promise<void>)[] = [];
-  readonly #running = new Set<Promise<void>>();
-  readonly #closing = deferred<undefined>();
+  #running = 0;
+  readonly #writing = new Set<Promise<void>>();
   #closed = false;
 
   constructor(options: {
@@ -61,11 +61,11 @@ export class Activation {
     this.#fill();
   }
 
+  /** A look-up may take minutes, when an interpreter must be fetched: closing waits for what is being written alone. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#closing.resolve(undefined);
     this.#waiting.length = 0;
-    await Promise.all(this.#running);
+    await Promise.allSettled(this.#writing);
   }
 
   /** To be called for every version record that is written: takes up those that wait for a verdict. */
@@ -87,14 +87,14 @@ export class Activation {
   }
 
   #fill(): void {
-    while (this.#functions && !this.#closed && this.#running.size < PARALLEL_MAX) {
+    while (this.#functions && !this.#closed && this.#running < PARALLEL_MAX) {
       const task = this.#waiting.shift();
       if (!task) return;
-      const run = task().finally(() => {
-        this.#running.delete(run);
+      this.#running += 1;
+      void task().finally(() => {
+        this.#running -= 1;
         this.#fill();
       });
-      this.#running.add(run);
     }
   }
 
@@ -107,20 +107,29 @@ export class Activation {
   }
 
   async #settle(name: string, version: VersionRecord): Promise<void> {
-    // A look-up may take minutes, when an interpreter must be fetched: closing does not wait for it.
-    const verdict = await Promise.race([this.#judge(version), this.#closing.promise]);
-    const functions = this.#functions;
-    if (!functions || !verdict || this.#closed) return;
-    if (version.version === LATEST) {
-      const settled = (record: FunctionRecord) =>
-        record.latest.buildId === version.buildId && isUnsettled(record.latest)
-          ? settleLatest(record, verdict)
-          : record;
-      // Other changes of the function may win the race: the verdict holds for the build, whatever else changed.
-      await functions.change(name, (record) => ({ record: settled(record) }));
-      return;
+    const verdict = await this.#judge(version);
+    if (!this.#functions || this.#closed) return;
+    const written = this.#write(this.#functions, name, version, verdict);
+    this.#writing.add(written);
+    try {
+      await written;
+    } finally {
+      this.#writing.delete(written);
     }
+  }
+
+  /** The verdict is of a build: it holds whatever else of the function changed meanwhile, and is dropped with the build. */
+  async #write(
+    functions: FunctionStore,
+    name: string,
+    version: VersionRecord,
+    verdict: FunctionState,
+  ): Promise<void> {
     await functions.change(name, (record) => {
+      if (version.version === LATEST) {
+        const waits = record.latest.buildId === version.buildId && isUnsettled(record.latest);
+        return { record: waits ? settleLatest(record, verdict) : record };
+      }
       const stored = functions.index.version(name, version.version);
       if (!stored || !isUnsettled(stored.value)) return { record };
       const settled = { ...stored.value, state: verdict, revisionId: newUuid() };
