@@ -256,9 +256,12 @@ function listFunctions(
     );
     return { Functions: found, ...(nextMarker !== undefined && { NextMarker: nextMarker }) };
   }
+  // NUL sorts before all that a name can hold: the keys are in the order of the names, as paging needs them.
   const keys = names.flatMap((name) => [
-    { key: `${name}:`, name, version: LATEST },
-    ...index.versionsOf(name).map(({ key, value }) => ({ key, name, version: value.version })),
+    { key: `${name}\0`, name, version: LATEST },
+    ...index
+      .versionsOf(name)
+      .map(({ key, value: { version } }) => ({ key: `${name}\0${key}`, name, version })),
   ]);
   const { items, nextMarker } = page(keys, ({ key }) => key, input);
   const found = items.map(({ name, version }) =>

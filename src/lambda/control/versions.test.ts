@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type {
   AliasConfiguration,
   ListAliasesResponse,
+  ListFunctionsResponse,
   ListTagsResponse,
   ListVersionsByFunctionResponse,
 } from "@aws-sdk/client-lambda";
@@ -318,4 +319,29 @@ test("names that JavaScript's objects know are ordinary names here", async () =>
   );
   await call("CreateAlias", { FunctionName: "constructor", Name: "__proto__", FunctionVersion: "$LATEST" });
   assert.equal(control.directory.resolve("constructor", "__proto__").version, "$LATEST");
+});
+
+test("ListFunctions tells every version of every function once, whatever their names, by pages", async () => {
+  const { call, create, settled } = await openFixture();
+  const names = ["a", "a-b", "a1", "a_", "b"];
+  for (const name of names) {
+    await create(name);
+    await call("PublishVersion", { FunctionName: name });
+    await settled(name, "1");
+  }
+  const told: (string | undefined)[] = [];
+  let Marker: string | undefined;
+  do {
+    const page = await call<ListFunctionsResponse>("ListFunctions", {
+      FunctionVersion: "ALL",
+      MaxItems: 3,
+      Marker,
+    });
+    told.push(...(page.Functions ?? []).map(({ FunctionArn }) => FunctionArn));
+    Marker = page.NextMarker;
+  } while (Marker !== undefined && told.length <= 10);
+  assert.deepEqual(
+    told,
+    names.flatMap((name) => [`${arnOf(name)}:$LATEST`, `${arnOf(name)}:1`]),
+  );
 });
