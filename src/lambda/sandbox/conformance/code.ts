@@ -63,9 +63,10 @@ export function defineCode(define: Define, fixture: () => Fixture): void {
     if (!claims(t, fixture().driver.walls.filesystem)) return;
     const task = fixture().code({ "index.js": "the code" });
     const layer = fixture().code({ "a.txt": "a" });
+    const other = fixture().code({ "b.txt": "b" });
     const atOnce = await fixture().agent(t, { code: layered(task, layer) });
     const later = await fixture().agent(t);
-    await later.sandbox.specialise({ code: layered(task, layer, layer), ...limits });
+    await later.sandbox.specialise({ code: layered(task, layer, other), ...limits });
     for (const agent of [atOnce, later]) {
       for (const path of [
         "/var/task/index.js",

@@ -1,15 +1,22 @@
 /** Create, output, signals, freeze, destroy: what every driver does, walls or no walls. */
 import assert from "node:assert/strict";
 import { newHexId } from "../../../kernel/ids.ts";
-import { SandboxError } from "../sandbox.ts";
+import { SandboxError, type SandboxExit } from "../sandbox.ts";
 import { burn, text, until, type Fixture } from "./fixture.ts";
 import type { Define } from "./groups.ts";
+
+/** By member: a driver that has the exit from another process may leave out what is undefined. */
+function assertExit(exit: SandboxExit, expected: SandboxExit): void {
+  assert.equal(exit.code, expected.code);
+  assert.equal(exit.signal, expected.signal);
+  assert.equal(exit.outOfMemory, expected.outOfMemory);
+}
 
 export function defineOutput(define: Define, fixture: () => Fixture): void {
   define("runs a command: its output in order, its exit code", async (t) => {
     const sandbox = await fixture().shell(t, "echo out; echo err >&2; echo again; exit 7");
     assert.equal(await text(sandbox.output), "out\nerr\nagain\n");
-    assert.deepEqual(await sandbox.exited, { code: 7, signal: undefined, outOfMemory: false });
+    assertExit(await sandbox.exited, { code: 7, signal: undefined, outOfMemory: false });
     assert.equal(sandbox.link, undefined);
   });
 
@@ -88,7 +95,7 @@ export function defineSignals(define: Define, fixture: () => Fixture): void {
     sandbox.output.on("data", (data: Buffer) => output.push(data.toString()));
     await until(() => output.join("").includes("ready"), "the trap is set");
     await sandbox.signal("SIGTERM");
-    assert.deepEqual(await sandbox.exited, { code: 4, signal: undefined, outOfMemory: false });
+    assertExit(await sandbox.exited, { code: 4, signal: undefined, outOfMemory: false });
     await until(() => output.join("").includes("caught"), "its last words came");
     await sandbox.signal("SIGTERM");
     await sandbox.signal("SIGKILL");
@@ -97,7 +104,7 @@ export function defineSignals(define: Define, fixture: () => Fixture): void {
   define("SIGKILL ends it at once", async (t) => {
     const sandbox = await fixture().shell(t, "trap '' TERM; echo ready; while :; do sleep 0.01; done");
     await sandbox.signal("SIGKILL");
-    assert.deepEqual(await sandbox.exited, { code: undefined, signal: "SIGKILL", outOfMemory: false });
+    assertExit(await sandbox.exited, { code: undefined, signal: "SIGKILL", outOfMemory: false });
   });
 
   define("a signal of the process's own is told by name", async (t) => {
@@ -146,7 +153,7 @@ export function defineDestroy(define: Define, fixture: () => Fixture): void {
     const sandbox = await fixture().shell(t, "exit 0");
     await sandbox.exited;
     await sandbox.destroy("test");
-    assert.deepEqual(await sandbox.exited, { code: 0, signal: undefined, outOfMemory: false });
+    assertExit(await sandbox.exited, { code: 0, signal: undefined, outOfMemory: false });
   });
 
   define("twenty at once keep apart", async (t) => {
