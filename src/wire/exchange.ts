@@ -19,6 +19,12 @@ export const ANONYMOUS: Principal = {
   userId: "anonymous",
 };
 
+/**
+ * Up to here a body is cheaper sent as Latin-1 text, each character a byte: node:http joins texts with the head and writes
+ * once, where a Buffer takes a vectored write.
+ */
+const ONE_WRITE_BYTES_MAX = 8 * 1024;
+
 const NO_BODY = Buffer.alloc(0);
 /** What is read and thrown away of a body that was refused, so that its client comes to read the answer. */
 const DISCARD_BYTES_MAX = 8 * 1024 * 1024;
@@ -101,7 +107,8 @@ export class Exchange implements WireRequest, RequestContext, SignedHead {
       headers["content-length"] ??= String(body.length);
     }
     response.writeHead(status, headers);
-    response.end(body);
+    if (body.length > ONE_WRITE_BYTES_MAX || this.request.httpVersionMajor === 2) response.end(body);
+    else response.end(body.toString("latin1"), "latin1");
     return undefined;
   }
 

@@ -36,7 +36,12 @@ export interface SignedHead extends Omit<WireRequest, "body"> {
 export class SignatureVerifier {
   readonly clock: Clock;
   readonly #credentials: CredentialSource;
-  readonly #signingKeys = new Map<string, { secretAccessKey: string; key: SigningKey }>();
+  readonly #signingKeys = new Map<
+    string,
+    { scope: CredentialScope; secretAccessKey: string; key: SigningKey }
+  >();
+  /** Requests of one second carry the same date. */
+  #lastDate = { text: "", ms: 0 };
   readonly #headerLists = new Map<string, readonly string[]>();
 
   constructor(options: { credentials: CredentialSource; clock: Clock }) {
@@ -52,19 +57,15 @@ export class SignatureVerifier {
     const dialect = signatureDialect(match);
     if (!parts) throw signatureError(dialect, "missing");
     assertComplete(parts, dialect);
-    const dateMs = parseDate(parts.date);
-    if (dateMs === undefined) {
-      const detail = `Date must be in ISO-8601 'basic format'. Got '${parts.date}'. See http://en.wikipedia.org/wiki/ISO_8601`;
-      throw signatureError(dialect, "incomplete", detail);
-    }
-    assertCurrent(parts, dateMs, this.clock.nowMs(), dialect);
+    assertCurrent(parts, this.#dateMs(parts.date, dialect), this.clock.nowMs(), dialect);
     const headerNames = this.#headerNames(parts.signedHeaders);
     if (!headerNames.includes("host") && !headerNames.includes(":authority")) {
       const detail = "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.";
       throw signatureError(dialect, "misscoped", detail);
     }
     if (dialect === "s3") assertAmzHeadersSigned(head.headers, headerNames);
-    const scope = parseCredential(parts, dialect);
+    const known = this.#signingKeys.get(parts.credential)?.scope;
+    const scope = known && parts.date.startsWith(known.date) ? known : parseCredential(parts, dialect);
     const credential = this.#credentials.lookup(scope.accessKeyId, parts.sessionToken);
     if (credential === "unknown") throw signatureError(dialect, "unknown-key");
     if (credential === "invalid-token") throw signatureError(dialect, "invalid-token");
@@ -85,7 +86,18 @@ export class SignatureVerifier {
       const [oldest] = this.#signingKeys.keys();
       if (oldest !== undefined) this.#signingKeys.delete(oldest);
     }
-    this.#signingKeys.set(scope.text, { secretAccessKey: credential.secretAccessKey, key });
+    this.#signingKeys.set(scope.text, { scope, secretAccessKey: credential.secretAccessKey, key });
+  }
+
+  #dateMs(text: string, dialect: SignatureDialect): number {
+    if (text === this.#lastDate.text) return this.#lastDate.ms;
+    const ms = parseDate(text);
+    if (ms === undefined) {
+      const detail = `Date must be in ISO-8601 'basic format'. Got '${text}'. See http://en.wikipedia.org/wiki/ISO_8601`;
+      throw signatureError(dialect, "incomplete", detail);
+    }
+    this.#lastDate = { text, ms };
+    return ms;
   }
 
   #headerNames(signedHeaders: string): readonly string[] {
