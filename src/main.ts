@@ -1,1 +1,168 @@
-export {};
+/**
+ * The composition root: builds every part from a configuration, connects them, and takes them down in the reverse order.
+ * No logic of its own.
+ */
+import { join } from "node:path";
+import type { Configuration } from "./cli/configuration.ts";
+import { becomeServerUser, prepareDataDirectory } from "./cli/privileges.ts";
+import { allowAuthenticated } from "./iam/authorizer.ts";
+import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
+import { systemClock } from "./kernel/clock.ts";
+import { newHexId } from "./kernel/ids.ts";
+import { createControl } from "./lambda/control/control.ts";
+import { CODE_PATH_PREFIX } from "./lambda/control/code-url.ts";
+import { RuntimeApi } from "./lambda/environment/runtime-api.ts";
+import { AsynchronousQueue } from "./lambda/invoke/asynchronous.ts";
+import { createInvoke } from "./lambda/invoke/invoke.ts";
+import { createMeter } from "./lambda/metering/meter.ts";
+import { availableMemoryBytes, KeepAlive } from "./lambda/placement/keep-alive.ts";
+import { Occupier } from "./lambda/placement/occupier.ts";
+import { Placement } from "./lambda/placement/placement.ts";
+import { WarmPool } from "./lambda/placement/warm-pool.ts";
+import { createRuntimeCatalogue } from "./lambda/runtimes/catalogue.ts";
+import { chooseDriver } from "./lambda/sandbox/drivers.ts";
+import type { SandboxDriver } from "./lambda/sandbox/sandbox.ts";
+import { createLogs } from "./services/logs/logs.ts";
+import { createSts } from "./services/sts/sts.ts";
+import { openFileBlobStore } from "./store/blobs/file-blobs.ts";
+import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { Dispatcher } from "./wire/dispatch.ts";
+import { Listener } from "./wire/listener.ts";
+import { createProtocols } from "./wire/protocols.ts";
+import { healthRoute, wireRoute } from "./wire/routes.ts";
+import { SignatureVerifier } from "./wire/sigv4.ts";
+
+export interface RunningServer {
+  /** `http://127.0.0.1:4566` */
+  readonly endpoint: string;
+  readonly rootKey: AccessKey;
+  readonly driver: SandboxDriver;
+  /** Resolves when everything is down: nothing of the server is left but its data. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** An idle environment gives way when the machine has less than this left. */
+const MEMORY_RESERVE_BYTES = 512 * 1024 * 1024;
+/** Its credentials live twice as long. */
+const ENVIRONMENT_AGE_MS_MAX = 12 * 60 * 60_000;
+const POOL_TOTAL_MAX = 200;
+
+export async function startServer(configuration: Configuration, logger: Logger): Promise<RunningServer> {
+  const { dataDirectory, region, accountId } = configuration;
+  const clock = systemClock;
+  const closers: (() => Promise<void> | void)[] = [];
+  const close = async () => {
+    for (let next = closers.pop(); next; next = closers.pop()) await next();
+  };
+  try {
+    const runtimesDirectory = join(dataDirectory, "runtimes");
+    const codeDirectory = join(dataDirectory, "code");
+    prepareDataDirectory(dataDirectory, [runtimesDirectory, codeDirectory]);
+    const runtimes = createRuntimeCatalogue({ cacheDirectory: runtimesDirectory, clock, logger });
+    const { driver, network } = await chooseDriver({
+      ...configuration,
+      codeDirectory,
+      runtimesDirectories: [runtimesDirectory, ...runtimes.folders()],
+      clock,
+      logger,
+    });
+    closers.push(() => driver.close());
+    becomeServerUser(dataDirectory);
+
+    const store = await openSqliteStore({ directory: dataDirectory, clock, port: configuration.port });
+    closers.push(() => store.close());
+    const blobs = await openFileBlobStore({ directory: codeDirectory, clock });
+    closers.push(() => blobs.close());
+    const [{ credentials }, logs, meter] = await Promise.all([
+      CredentialStore.open(store, { accountId, clock }),
+      createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId }),
+      createMeter({ directory: join(dataDirectory, "meter"), store, clock }),
+    ]);
+    closers.push(() => credentials.close(), () => meter.close(), () => logs.close());
+    const rootKey = credentials.rootAccessKey();
+
+    const control = await createControl({
+      store,
+      blobs,
+      runtimes,
+      clock,
+      region,
+      accountId,
+      accountConcurrency: configuration.accountConcurrency,
+      codeUrlSecret: rootKey.secretAccessKey,
+      onFault: (error) => logger.error("the control plane could not finish its work", { error }),
+    });
+    closers.push(() => control.close());
+
+    let lastId = 0;
+    const instance = newHexId(4);
+    const nextId = () => `${instance}-${(lastId += 1)}`;
+    const pool = new WarmPool({ driver, clock, logger, nextId, sizePerKind: configuration.poolSize, sizeTotalMax: POOL_TOTAL_MAX });
+    closers.push(() => pool.close());
+    const runtimeApi = new RuntimeApi();
+    if (network.runtimeApi) runtimeApi.attach(network.runtimeApi.handle);
+    closers.push(() => runtimeApi.close());
+    const occupier = new Occupier({
+      driver,
+      pool,
+      network,
+      runtimeApi,
+      runtimes,
+      codeFolder: (sha256Hex) => blobs.unpack(sha256Hex),
+      credentials: ({ role }, sessionName) => credentials.mintForRole(role, sessionName, 2 * ENVIRONMENT_AGE_MS_MAX),
+      region,
+      nextId,
+    });
+    const placement = new Placement({
+      clock,
+      logger,
+      sink: logs.sink,
+      occupier,
+      pool,
+      region,
+      accountConcurrency: configuration.accountConcurrency,
+      keepAlive: new KeepAlive({
+        clock,
+        keepAliveMs: configuration.keepAliveMs,
+        ageMsMax: ENVIRONMENT_AGE_MS_MAX,
+        availableMemoryBytes,
+        reserveBytes: MEMORY_RESERVE_BYTES,
+      }),
+    });
+    closers.push(() => placement.close(configuration.drainMs));
+    control.directory.subscribe(({ kind, functionArn, version, revisionId }) =>
+      placement.retire(functionArn, version, kind === "deleted" ? undefined : revisionId),
+    );
+    const asynchronous = new AsynchronousQueue({ clock, runner: placement, meter, logger });
+    const invoke = createInvoke({ directory: control.directory, runner: placement, meter, asynchronous, clock });
+
+    const services = [
+      { model: "lambda", operations: { ...control.operations, ...invoke } },
+      logs.service,
+      createSts({ credentials, clock }),
+    ];
+    const dispatcher = new Dispatcher({
+      protocols: createProtocols(services.map(({ model }) => model)),
+      services,
+      verifier: new SignatureVerifier({ credentials, clock }),
+      authorizer: allowAuthenticated,
+      logger,
+      region,
+      accountId,
+      auth: configuration.auth,
+      routes: [
+        healthRoute,
+        wireRoute(CODE_PATH_PREFIX, (path, query) => control.downloadCode(path, query)),
+      ],
+    });
+    const listener = new Listener({ handle: dispatcher.handle, clock, logger, loopbackOnly: configuration.auth === "none" });
+    closers.push(() => listener.close(configuration.drainMs));
+    if (network.endpoint) listener.attach(network.endpoint.handle);
+    const { port } = await listener.listen(configuration.port, configuration.host);
+    return { endpoint: `http://${configuration.host}:${port}`, rootKey, driver, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

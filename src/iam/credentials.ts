@@ -4,7 +4,7 @@
  * durable write, survive a restart and hold on every node of a cluster. What a sealed token says is final: a session
  * is revoked by policy (aws:TokenIssueTime), as on AWS.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import { AwsError } from "../errors.ts";
 import type { Clock } from "../kernel/clock.ts";
 import { newIamId } from "../kernel/ids.ts";
@@ -150,6 +150,25 @@ export class CredentialStore implements CredentialSource {
     return keys.filter(({ owner }) => owner.arn === ownerArn).sort((a, b) => a.createdAtMs - b.createdAtMs);
   }
 
+  /** The oldest active key of the account's root; the first start made one. */
+  rootAccessKey(): AccessKey {
+    const root = this.listAccessKeys(rootPrincipal(this.#accountId).arn).find(({ status }) => status === "Active");
+    if (!root) throw new Error("the account's root has no active access key");
+    return root;
+  }
+
+  /** What a function gets: a session of its execution role. `roleArn` is well-formed; whether it exists is not asked. */
+  mintForRole(roleArn: string, sessionName: string, lifetimeMs: number): TemporaryCredentials {
+    const roleName = roleArn.slice(roleArn.lastIndexOf("/") + 1);
+    return this.mint({
+      principalArn: `arn:aws:sts::${this.#accountId}:assumed-role/${roleName}/${sessionName}`,
+      roleId: roleIdOf(roleArn),
+      sessionName,
+      roleArn,
+      expiresAtMs: this.#clock.nowMs() + lifetimeMs,
+    });
+  }
+
   /**
    * Temporary credentials for a session. No write: the token is all there is of them.
    * Throws AwsError PackedPolicyTooLarge when policies and tags do not fit into a token.
@@ -247,6 +266,11 @@ export class CredentialStore implements CredentialSource {
 /** The root of the account: who `--auth none` says everybody is. */
 export function rootPrincipal(accountId: string): Principal {
   return { kind: "root", arn: `arn:aws:iam::${accountId}:root`, accountId, userId: accountId };
+}
+
+/** A stable id for a role that is known by its ARN alone. */
+function roleIdOf(roleArn: string): string {
+  return `AROA${createHash("sha256").update(roleArn).digest("hex").slice(0, 17).toUpperCase()}`;
 }
 
 function principalKind(arn: string): Principal["kind"] {

@@ -48,6 +48,8 @@ export interface Invocation {
   /** `Root=…;Parent=…;Sampled=…`. */
   readonly traceHeader: string;
   readonly tenantId?: string;
+  /** The caller asked for the last 4 KB of the log (LogType: Tail). */
+  readonly wantsTail?: boolean;
 }
 
 /** How an invocation ended, as the environment saw it. Payloads are passed through as they came. */
@@ -57,6 +59,8 @@ export interface InvocationOutcome {
   readonly payload: Buffer;
   readonly contentType: string;
   readonly report: InvocationReport;
+  /** The end of the invocation's log, when it was asked for. */
+  readonly logTail?: Buffer;
 }
 
 /** What one invocation used: the REPORT line and the meter are made from it. */

@@ -1,0 +1,57 @@
+import type { Command } from "commander";
+import { systemClock } from "../../kernel/clock.ts";
+import { startServer, type RunningServer } from "../../main.ts";
+import { createLogger, type Logger } from "../../telemetry/logger.ts";
+import { banner } from "../banner.ts";
+import { readConfiguration, type Configuration, type Options } from "../configuration.ts";
+import { deployExample } from "../example.ts";
+import { removeServerFile, writeServerFile } from "../server-file.ts";
+
+/** Runs the server until a signal; resolves when everything is down. */
+export async function start(options: Options, _command: Command): Promise<void> {
+  const configuration = readConfiguration(options, process.env);
+  const logger = createLogger({
+    level: configuration.logLevel,
+    format: configuration.logFormat,
+    clock: systemClock,
+    sink: (line) => process.stderr.write(line),
+  });
+  const startedMs = performance.now();
+  const stopped = stopSignal();
+  const server = await startServer(configuration, logger);
+  publish(configuration, server);
+  const readyMs = performance.now() - startedMs;
+  const example = configuration.example ? await tryExample(server, configuration, logger) : undefined;
+  process.stdout.write(banner({ configuration, server, example, readyMs, colour: process.stdout.isTTY }));
+  await stopped;
+  logger.info("stopping: running invocations may finish", { seconds: configuration.drainMs / 1000 });
+  await server.close();
+  removeServerFile(configuration.dataDirectory);
+}
+
+/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const onSignal = () => {
+      signals += 1;
+      if (signals > 1) process.exit(130);
+      resolve();
+    };
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
+  });
+}
+
+function publish({ dataDirectory, region, accountId }: Configuration, { endpoint, rootKey }: RunningServer): void {
+  const { accessKeyId, secretAccessKey } = rootKey;
+  writeServerFile(dataDirectory, { endpoint, pid: process.pid, region, accountId, accessKeyId, secretAccessKey });
+}
+
+async function tryExample(server: RunningServer, configuration: Configuration, logger: Logger): Promise<string | undefined> {
+  try {
+    return await deployExample(server, configuration);
+  } catch (error) {
+    logger.warn("the example function could not be deployed", { error });
+    return undefined;
+  }
+}

@@ -1,0 +1,465 @@
+/**
+ * One execution environment: a sandbox, the runtime inside it, and at most one invocation at a time. It serves one
+ * function version for its whole life.
+ *
+ *   STARTING      walls are going up or a waiting sandbox is being specialised.
+ *                 → INITIALISING when the runtime has the function's code and settings
+ *   INITIALISING  the runtime loads the handler. Ends with its first "ready", its error, its exit or the clock
+ *                 (10 s in the init phase; the function's timeout when init is repeated inside an invocation).
+ *                 → IDLE when ready
+ *   IDLE          waits; the only state in which an invocation may be handed in. → BUSY, → FROZEN
+ *   BUSY          #running is set. → IDLE when answered and its log lines are in
+ *   FROZEN        nothing inside runs. → IDLE by wake()
+ *   SHUTTING_DOWN from every state: everything inside is being killed. #running was answered before. → GONE
+ *   GONE          no trace is left on the machine.
+ *
+ * Whatever is not listed is a bug and asserts. An environment whose invocation timed out or whose runtime ended is never
+ * used again: it shuts down, and the next invocation starts cold, as on AWS.
+ */
+import { assert } from "../../kernel/assert.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { coerceError, deferred } from "../../kernel/deferred.ts";
+import { INIT_TIMEOUT_MS, INVOKE_RESPONSE_BYTES_MAX } from "../../limits.ts";
+import type { FunctionVersion, Invocation, InvocationOutcome, InvocationReport } from "../model.ts";
+import type { Sandbox, SandboxExit } from "../sandbox/sandbox.ts";
+import type { EnvironmentLog } from "./environment-log.ts";
+import {
+  errorTypeOf,
+  exitFailure,
+  failurePayload,
+  RESPONSE_TOO_LARGE,
+  responseTooLargePayload,
+  sandboxFailure,
+  timeoutFailure,
+  type Failure,
+} from "./failures.ts";
+import type { PlatformLines } from "./platform-lines.ts";
+import type { RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
+
+export type EnvironmentState = "STARTING" | "INITIALISING" | "IDLE" | "BUSY" | "FROZEN" | "SHUTTING_DOWN" | "GONE";
+
+const TRANSITIONS: Readonly<Record<EnvironmentState, readonly EnvironmentState[]>> = {
+  STARTING: ["INITIALISING", "SHUTTING_DOWN"],
+  INITIALISING: ["IDLE", "SHUTTING_DOWN"],
+  IDLE: ["BUSY", "FROZEN", "SHUTTING_DOWN"],
+  BUSY: ["IDLE", "SHUTTING_DOWN"],
+  FROZEN: ["IDLE", "SHUTTING_DOWN"],
+  SHUTTING_DOWN: ["GONE"],
+  GONE: [],
+};
+
+/** How long the last bytes of an ended process may take to arrive before its end is told. */
+const LAST_WORDS_MS = 250;
+const MIB = 1024 * 1024;
+
+/** A sandbox with the function's code in place, and the way to its runtime. */
+export interface Occupied {
+  readonly sandbox: Sandbox;
+  readonly connection: RuntimeConnection;
+}
+
+export interface EnvironmentOptions {
+  readonly function: FunctionVersion;
+  readonly clock: Clock;
+  readonly log: EnvironmentLog;
+  readonly lines: PlatformLines;
+  /** Puts the function into a sandbox: from the pool or a new one. Called once; rejects when the platform cannot. */
+  readonly occupy: (events: RuntimeEvents) => Promise<Occupied>;
+  /** Told once, when the environment will take no further invocation: before its sandbox is gone. */
+  readonly onEnded: (environment: Environment) => void;
+  /** Told each time it becomes idle. */
+  readonly onIdle: (environment: Environment) => void;
+}
+
+export type InitOutcome =
+  | { readonly status: "ready"; readonly durationMs: number }
+  /** The function's own doing: AWS repeats the init once, inside the invocation. */
+  | { readonly status: "failed"; readonly failure: Failure; readonly payload: Buffer | undefined };
+
+interface Running {
+  readonly invocation: Invocation;
+  readonly startedMs: number;
+  readonly cancelTimeout: () => void;
+  readonly resolve: (outcome: InvocationOutcome) => void;
+}
+
+export class Environment {
+  readonly function: FunctionVersion;
+  readonly #clock: Clock;
+  readonly #log: EnvironmentLog;
+  readonly #lines: PlatformLines;
+  readonly #options: EnvironmentOptions;
+  readonly #gone = deferred();
+  #state: EnvironmentState = "STARTING";
+  #occupied: Occupied | undefined;
+  #occupying: Promise<void> | undefined;
+  #startedMs = 0;
+  #initDurationMs: number | undefined;
+  #init: ((outcome: InitOutcome) => void) | undefined;
+  #running: Running | undefined;
+  #ended = false;
+  /** Something came out of stdout or stderr: the end of an invocation then waits until the pipe is empty. */
+  #rawOutput = true;
+  /** Monotonic; when it last became idle. */
+  idleSinceMs = 0;
+  /** Monotonic. */
+  readonly createdMs: number;
+
+  constructor(options: EnvironmentOptions) {
+    this.createdMs = options.clock.monotonicMs();
+    this.function = options.function;
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#lines = options.lines;
+  }
+
+  get state(): EnvironmentState {
+    return this.#state;
+  }
+
+  /** Resolves when nothing of it is left on the machine. */
+  get gone(): Promise<void> {
+    return this.#gone.promise;
+  }
+
+  /**
+   * The init phase. Resolves when the environment is IDLE or has failed (and is shutting down). Rejects with SandboxError
+   * when the platform could not build it. Once, in STARTING.
+   */
+  async start(): Promise<InitOutcome> {
+    return this.#start("init", INIT_TIMEOUT_MS);
+  }
+
+  /**
+   * Init inside an invocation, after a failed init phase: the function's timeout covers both. Once, instead of start().
+   */
+  startWith(invocation: Invocation): Promise<InvocationOutcome> {
+    return new Promise((resolve) => {
+      this.#begin(invocation, resolve);
+      // A rejection has answered the invocation already: #start ends the environment before it rejects.
+      this.#start("invoke", Infinity).then(
+        (init) => this.#deliverAfterInit(invocation, init),
+        () => undefined,
+      );
+    });
+  }
+
+  #deliverAfterInit(invocation: Invocation, init: InitOutcome): void {
+    if (!this.#running) return;
+    if (init.status === "ready") {
+      this.#transition("BUSY");
+      this.#deliver(invocation);
+      return;
+    }
+    const payload = init.payload ?? failurePayload(init.failure, invocation.requestId);
+    this.#finish({ payload, failure: init.failure });
+    this.#end("init failed");
+  }
+
+  /** Hands in one invocation; only in IDLE. Always resolves: what goes wrong is part of the outcome. */
+  invoke(invocation: Invocation): Promise<InvocationOutcome> {
+    this.#transition("BUSY");
+    return new Promise((resolve) => {
+      this.#begin(invocation, resolve);
+      this.#deliver(invocation);
+    });
+  }
+
+  /** IDLE → FROZEN; false when it is not idle any more. */
+  async freeze(): Promise<boolean> {
+    if (this.#state !== "IDLE") return false;
+    this.#transition("FROZEN");
+    await this.#occupied?.sandbox.freeze();
+    return true;
+  }
+
+  /** FROZEN → IDLE. */
+  async wake(): Promise<void> {
+    assert(this.#state === "FROZEN", "only a frozen environment is woken");
+    await this.#occupied?.sandbox.thaw();
+    // It may have been shut down meanwhile; the caller looks at the state.
+    if (this.state === "FROZEN") this.#transition("IDLE");
+  }
+
+  /** Stops reading what the inside says, or goes on: the log cannot take more at the moment. */
+  holdBack(hold: boolean): void {
+    const occupied = this.#occupied;
+    if (!occupied) return;
+    occupied.connection.setReading(!hold);
+    if (hold) occupied.sandbox.output.pause();
+    else occupied.sandbox.output.resume();
+  }
+
+  /** Ends the environment, whatever it does; a running invocation is answered as a failure. Idempotent. */
+  shutdown(reason: string): Promise<void> {
+    if (this.#running) this.#finish({ failure: sandboxFailure(`The execution environment was shut down: ${reason}`) });
+    this.#end(reason);
+    return this.gone;
+  }
+
+  async #start(phase: "init" | "invoke", timeoutMs: number): Promise<InitOutcome> {
+    assert(this.#state === "STARTING" && !this.#init, "an environment starts once");
+    this.#startedMs = this.#clock.monotonicMs();
+    const startLine = phase === "init" ? this.#lines.initStart(this.#clock.nowMs()) : undefined;
+    if (startLine !== undefined) this.#log.event(startLine);
+    const outcome = new Promise<InitOutcome>((resolve) => {
+      this.#init = resolve;
+    });
+    const cancel = Number.isFinite(timeoutMs) ? this.#clock.after(timeoutMs, () => this.#initTimedOut()) : undefined;
+    try {
+      this.#occupying = this.#occupy();
+      await this.#occupying;
+      const init = await outcome;
+      if (init.status === "failed") this.#initFailed(phase, init.failure);
+      else if (phase === "init") this.#initDurationMs = init.durationMs;
+      return init;
+    } catch (error) {
+      if (this.#running) this.#finish({ failure: sandboxFailure(coerceError(error).message) });
+      this.#end("could not be built");
+      throw error;
+    } finally {
+      cancel?.();
+    }
+  }
+
+  async #occupy(): Promise<void> {
+    const occupied = await this.#options.occupy(this.#events);
+    this.#occupied = occupied;
+    occupied.sandbox.output.on("data", (chunk: Buffer) => {
+      this.#rawOutput = true;
+      this.#log.raw(chunk);
+    });
+    occupied.sandbox.output.on("error", () => undefined);
+    void occupied.sandbox.exited.then((exit) => this.#processEnded(exit));
+    if (this.#state === "STARTING") this.#transition("INITIALISING");
+  }
+
+  readonly #events: RuntimeEvents = {
+    ready: () => {
+      // The word may come before the hand-over has returned: a custom runtime polls on its own.
+      if (this.#state === "STARTING") this.#transition("INITIALISING");
+      if (this.#state !== "INITIALISING") return;
+      this.#transition("IDLE");
+      this.idleSinceMs = this.#clock.monotonicMs();
+      this.#settleInit({ status: "ready", durationMs: this.idleSinceMs - this.#startedMs });
+    },
+    initError: (error) => {
+      const failure: Failure = { errorType: errorTypeOf(error) ?? "Runtime.Unknown", cause: "", status: "error" };
+      this.#settleInit({ status: "failed", failure, payload: error });
+    },
+    response: (requestId, payload, contentType) => {
+      if (requestId === this.#running?.invocation.requestId) this.#finish({ payload, contentType });
+    },
+    error: (requestId, error) => {
+      if (requestId !== this.#running?.invocation.requestId) return;
+      this.#finish({ payload: error, errorType: errorTypeOf(error) ?? "Runtime.Unknown" });
+    },
+    responseTooLarge: (requestId) => {
+      if (requestId !== this.#running?.invocation.requestId) return;
+      this.#finish({ payload: responseTooLargePayload(INVOKE_RESPONSE_BYTES_MAX), errorType: RESPONSE_TOO_LARGE });
+    },
+    log: (timestampMs, text) => this.#log.event(text, timestampMs),
+    broken: (error) => this.#fail(sandboxFailure(`The runtime broke its protocol: ${error.message}`)),
+  };
+
+  #begin(invocation: Invocation, resolve: Running["resolve"]): void {
+    assert(!this.#running, "one invocation at a time");
+    const startedMs = this.#clock.monotonicMs();
+    const cancelTimeout = this.#clock.after(this.function.timeoutMs, this.#timedOut);
+    this.#running = { invocation, startedMs, cancelTimeout, resolve };
+    if (invocation.wantsTail) this.#log.startTail();
+    const line = this.#lines.start(this.#clock.nowMs(), invocation.requestId);
+    if (line !== undefined) this.#log.event(line);
+  }
+
+  #deliver(invocation: Invocation): void {
+    assert(this.#occupied, "a running environment has its sandbox");
+    const elapsedMs = this.#clock.monotonicMs() - (this.#running?.startedMs ?? 0);
+    const { requestId, invokedFunctionArn, traceHeader, clientContext, tenantId } = invocation;
+    this.#occupied.connection.invoke(
+      {
+        requestId,
+        deadlineMs: Math.floor(this.#clock.nowMs() + this.function.timeoutMs - elapsedMs),
+        invokedFunctionArn,
+        traceHeader,
+        ...(clientContext === undefined ? {} : { clientContext }),
+        ...(tenantId === undefined ? {} : { tenantId }),
+      },
+      invocation.payload,
+    );
+  }
+
+  readonly #timedOut = (): void => {
+    const running = this.#running;
+    if (!running) return;
+    const failure = timeoutFailure(this.function.timeoutMs);
+    const nowMs = this.#clock.nowMs();
+    this.#log.endPartialLine();
+    this.#log.event(`${new Date(nowMs).toISOString()} ${running.invocation.requestId} ${failure.cause}\n\n`, nowMs);
+    this.#finish({ failure });
+    this.#settleInit({ status: "failed", failure, payload: undefined });
+    this.#end("timeout");
+  };
+
+  #initTimedOut(): void {
+    const failure: Failure = { errorType: "Sandbox.Timedout", cause: "init timed out", status: "timeout" };
+    this.#settleInit({ status: "failed", failure, payload: undefined });
+    this.#end("init timeout");
+  }
+
+  #settleInit(outcome: InitOutcome): void {
+    const settle = this.#init;
+    this.#init = undefined;
+    settle?.(outcome);
+  }
+
+  #initFailed(phase: "init" | "invoke", failure: Failure): void {
+    const durationMs = this.#clock.monotonicMs() - this.#startedMs;
+    const { errorType } = failure;
+    const status = failure.status === "timeout" ? "timeout" : "error";
+    const line = this.#lines.initReport(this.#clock.nowMs(), {
+      durationMs,
+      phase,
+      status,
+      ...(status === "error" ? { errorType } : {}),
+    });
+    if (line !== undefined) this.#log.event(line);
+    if (phase === "init") this.#end("init failed");
+  }
+
+  /** The main process has ended, by itself or by our hand. Its last words come first. */
+  async #processEnded(exit: SandboxExit): Promise<void> {
+    if (!this.#ended) await this.#lastWords();
+    this.#log.endPartialLine();
+    if (this.#ended) return;
+    const failure = exitFailure(exit);
+    if (this.#init) {
+      this.#settleInit({ status: "failed", failure, payload: undefined });
+      if (!this.#running) return;
+    }
+    this.#fail(failure);
+  }
+
+  /** Fails what runs, in the log too, and ends the environment. */
+  #fail(failure: Failure): void {
+    const running = this.#running;
+    if (running) {
+      this.#log.event(`RequestId: ${running.invocation.requestId} Error: ${failure.cause}\n${failure.errorType}`);
+      this.#finish({ failure });
+    }
+    this.#settleInit({ status: "failed", failure, payload: undefined });
+    this.#end(failure.errorType);
+  }
+
+  async #lastWords(): Promise<void> {
+    const occupied = this.#occupied;
+    if (!occupied) return;
+    const enough = deferred();
+    const cancel = this.#clock.after(LAST_WORDS_MS, () => enough.resolve());
+    const { output } = occupied.sandbox;
+    const outputEnded = output.readableEnded || output.destroyed ? Promise.resolve() : once(output);
+    await Promise.race([enough.promise, Promise.all([occupied.connection.ended, outputEnded])]);
+    cancel();
+  }
+
+  /**
+   * Answers the running invocation. The caller has its answer at once, unless it asked for the log's tail: then the
+   * output pipe is emptied first. The environment is idle again only after its END and REPORT lines are in.
+   */
+  #finish(result: { payload?: Buffer; contentType?: string; failure?: Failure; errorType?: string }): void {
+    const running = this.#running;
+    if (!running) return;
+    this.#running = undefined;
+    running.cancelTimeout();
+    const { failure } = result;
+    const errorType = failure?.errorType ?? result.errorType;
+    const report = this.#report(running, failure?.status ?? (errorType === undefined ? "success" : "error"), errorType);
+    const outcome: InvocationOutcome = {
+      payload: result.payload ?? (failure ? failurePayload(failure, running.invocation.requestId) : Buffer.alloc(0)),
+      contentType: result.contentType ?? "application/json",
+      report,
+      ...(errorType === undefined ? {} : { functionError: "Unhandled" as const }),
+    };
+    const close = () => this.#close(running, report);
+    const wantsTail = running.invocation.wantsTail === true;
+    if (!wantsTail) running.resolve(outcome);
+    const finish = () => {
+      close();
+      if (wantsTail) running.resolve({ ...outcome, logTail: this.#log.takeTail() });
+      if (this.#state === "BUSY" && !failure) this.#becomeIdle();
+    };
+    if (this.#rawOutput && !failure) {
+      // What was written to the pipe before the answer may still be in it: one full turn of the event loop reads it.
+      this.#rawOutput = false;
+      setImmediate(() => setImmediate(finish));
+    } else finish();
+  }
+
+  #close(running: Running, report: InvocationReport): void {
+    this.#log.endPartialLine();
+    const { requestId, traceHeader } = running.invocation;
+    const nowMs = this.#clock.nowMs();
+    const end = this.#lines.end(nowMs, requestId, report);
+    if (end !== undefined) this.#log.event(end, nowMs);
+    const line = this.#lines.report(nowMs, requestId, report, traceHeader);
+    if (line !== undefined) this.#log.event(line, nowMs);
+  }
+
+  #becomeIdle(): void {
+    this.#transition("IDLE");
+    this.idleSinceMs = this.#clock.monotonicMs();
+    this.#options.onIdle(this);
+  }
+
+  #report(running: Running, status: InvocationReport["status"], errorType: string | undefined): InvocationReport {
+    const { memoryMb, timeoutMs } = this.function;
+    const durationMs = Math.min(this.#clock.monotonicMs() - running.startedMs, timeoutMs);
+    const initDurationMs = this.#initDurationMs;
+    this.#initDurationMs = undefined;
+    const peakBytes = this.#occupied?.sandbox.peakMemoryBytes() ?? 0;
+    return {
+      durationMs,
+      // Init time is billed with the invocation it was for, as AWS does since August 2025.
+      billedMs: Math.max(1, Math.ceil(durationMs + (initDurationMs ?? 0))),
+      memorySizeMb: memoryMb,
+      maxMemoryUsedMb: Math.min(memoryMb, Math.ceil(peakBytes / MIB)),
+      status,
+      ...(initDurationMs === undefined ? {} : { initDurationMs }),
+      ...(errorType === undefined ? {} : { errorType }),
+    };
+  }
+
+  #end(reason: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#settleInit({ status: "failed", failure: sandboxFailure(reason), payload: undefined });
+    this.#transition("SHUTTING_DOWN");
+    this.#options.onEnded(this);
+    void this.#destroy(reason);
+  }
+
+  async #destroy(reason: string): Promise<void> {
+    // What is still being built must come up before it can go.
+    await this.#occupying?.catch(() => undefined);
+    const occupied = this.#occupied;
+    if (occupied) {
+      await occupied.sandbox.destroy(reason);
+      occupied.connection.close();
+    }
+    this.#transition("GONE");
+    this.#gone.resolve();
+  }
+
+  #transition(to: EnvironmentState): void {
+    assert(TRANSITIONS[this.#state].includes(to), `an environment goes from ${this.#state} to ${to}`);
+    this.#state = to;
+  }
+}
+
+function once(output: NodeJS.ReadableStream): Promise<void> {
+  return new Promise((resolve) => {
+    output.once("end", resolve);
+    output.once("close", resolve);
+  });
+}

@@ -1,0 +1,146 @@
+import type { Duplex } from "node:stream";
+import { coerceError } from "../../kernel/deferred.ts";
+import { INVOKE_RESPONSE_BYTES_MAX } from "../../limits.ts";
+import { FRAME, FrameReader, LinkError, REQUEST_ID_BYTES, writeFrame } from "./link.ts";
+import type { InvokeHead, RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
+
+const LOG_HEAD_BYTES = 9;
+const STREAM_TYPE_DEFAULT = "application/octet-stream";
+
+/** What SPECIALISE tells a generic runtime. */
+export interface LinkSpecialisation {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly handler: string;
+  readonly taskRoot: string;
+}
+
+/**
+ * The platform's end of a fast link, from the runtime's boot on. It exists before the environment does (a waiting
+ * sandbox has one), so its listener is set when a function takes it over.
+ */
+export class LinkConnection implements RuntimeConnection {
+  readonly #link: Duplex;
+  readonly #booted = Promise.withResolvers<void>();
+  readonly #ended = Promise.withResolvers<void>();
+  #events: RuntimeEvents | undefined;
+  #closed = false;
+  /** A streamed answer to a buffered Invoke, as far as it has come. */
+  #stream: { chunks: Buffer[]; bytes: number; contentType: string } | undefined;
+
+  constructor(link: Duplex) {
+    this.#link = link;
+    this.#booted.promise.catch(() => undefined);
+    const reader = new FrameReader((type, body) => this.#frame(type, body));
+    link.on("data", (chunk: Buffer) => {
+      if (this.#closed) return;
+      try {
+        reader.push(chunk);
+      } catch (error) {
+        this.#break(coerceError(error));
+      }
+    });
+    // The end of a link is the end of its process, which the sandbox reports with its reason; an error is the same.
+    link.on("error", () => undefined);
+    const ended = () => {
+      this.#booted.reject(new LinkError("the runtime ended before it had booted"));
+      this.#ended.resolve();
+    };
+    link.on("end", ended);
+    link.on("close", ended);
+  }
+
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Resolves when the generic runtime waits for its function; rejects when it ended before. */
+  get booted(): Promise<void> {
+    return this.#booted.promise;
+  }
+
+  /** Gives the waiting runtime its function and from now on tells `events`. Once. */
+  specialise(specialisation: LinkSpecialisation, events: RuntimeEvents): void {
+    this.#events = events;
+    writeFrame(this.#link, FRAME.SPECIALISE, Buffer.from(JSON.stringify(specialisation)));
+  }
+
+  invoke(head: InvokeHead, payload: Buffer): void {
+    const headBytes = Buffer.from(JSON.stringify(head));
+    const length = Buffer.allocUnsafe(4);
+    length.writeUInt32LE(headBytes.length, 0);
+    writeFrame(this.#link, FRAME.INVOKE, length, headBytes, payload);
+  }
+
+  setReading(reading: boolean): void {
+    if (reading) this.#link.resume();
+    else this.#link.pause();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#link.destroy();
+  }
+
+  #break(error: Error): void {
+    this.#events?.broken(error);
+    this.close();
+  }
+
+  #frame(type: number, body: Buffer): void {
+    if (this.#closed) return;
+    if (type === FRAME.BOOTED) return this.#booted.resolve();
+    const events = this.#events;
+    if (!events) throw new LinkError(`a frame of type ${type} before SPECIALISE`);
+    switch (type) {
+      case FRAME.RESPONSE:
+        if (body.length - REQUEST_ID_BYTES > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(requestId(body));
+        else events.response(requestId(body), body.subarray(REQUEST_ID_BYTES), "application/json");
+        return;
+      case FRAME.LOG:
+        if (body.length < LOG_HEAD_BYTES) throw new LinkError("a log frame without its head");
+        events.log(body.readDoubleLE(0), body.toString("utf8", LOG_HEAD_BYTES));
+        return;
+      case FRAME.READY:
+        events.ready();
+        return;
+      case FRAME.INIT_ERROR:
+        events.initError(body);
+        return;
+      case FRAME.ERROR:
+        events.error(requestId(body), body.subarray(REQUEST_ID_BYTES));
+        return;
+      case FRAME.STREAM_TYPE:
+      case FRAME.STREAM:
+      case FRAME.STREAM_END:
+        this.#streamFrame(type, body, events);
+        return;
+      default:
+        throw new LinkError(`a frame of unknown type ${type}`);
+    }
+  }
+
+  /** Invoke answers a streaming function with its whole stream, as AWS does; the limit is the buffered one. */
+  #streamFrame(type: number, body: Buffer, events: RuntimeEvents): void {
+    const stream = (this.#stream ??= { chunks: [], bytes: 0, contentType: STREAM_TYPE_DEFAULT });
+    const content = body.subarray(REQUEST_ID_BYTES);
+    if (type === FRAME.STREAM_TYPE) {
+      stream.contentType = content.toString("utf8");
+      return;
+    }
+    if (type === FRAME.STREAM) {
+      stream.bytes += content.length;
+      if (stream.bytes <= INVOKE_RESPONSE_BYTES_MAX) stream.chunks.push(content);
+      else stream.chunks = [];
+      return;
+    }
+    this.#stream = undefined;
+    if (content.length > 0) events.error(requestId(body), content);
+    else if (stream.bytes > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(requestId(body));
+    else events.response(requestId(body), Buffer.concat(stream.chunks), stream.contentType);
+  }
+}
+
+function requestId(body: Buffer): string {
+  if (body.length < REQUEST_ID_BYTES) throw new LinkError("a frame without its request id");
+  return body.toString("latin1", 0, REQUEST_ID_BYTES);
+}

@@ -1,0 +1,277 @@
+/**
+ * The Runtime API over HTTP, as custom runtimes and AWS's own runtime interface clients speak it:
+ * docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html. One RuntimeApiSession is one environment's runtime.
+ *
+ * States of a session, and what may come in each (everything else is 403 InvalidStateTransition):
+ *   STARTED    init/error, invocation/next
+ *   READY      invocation/next (again: a client that lost its connection)
+ *   RUNNING    invocation/ID/response, invocation/ID/error
+ *   ANSWERED   invocation/next
+ *   INIT_ERROR nothing: the process is expected to exit
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo, Server as NetServer } from "node:net";
+import { INVOKE_RESPONSE_BYTES_MAX, RUNTIME_ERROR_BYTES_MAX } from "../../limits.ts";
+import type { InvokeHead, RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
+
+type SessionState = "STARTED" | "READY" | "RUNNING" | "ANSWERED" | "INIT_ERROR";
+
+const PREFIX = "/2018-06-01/runtime/";
+/** Requests that may wait for their environment to be registered: one for each, and no more environments than that at once. */
+const EARLY_REQUESTS_MAX = 1024;
+const STATUS_OK = JSON.stringify({ status: "OK" });
+
+interface Waiting {
+  readonly head: InvokeHead;
+  readonly payload: Buffer;
+}
+
+export class RuntimeApiSession implements RuntimeConnection {
+  #state: SessionState = "STARTED";
+  readonly #events: RuntimeEvents;
+  #poll: ServerResponse | undefined;
+  #waiting: Waiting | undefined;
+  #runningId: string | undefined;
+  #closed = false;
+
+  constructor(events: RuntimeEvents) {
+    this.#events = events;
+  }
+
+  invoke(head: InvokeHead, payload: Buffer): void {
+    this.#waiting = { head, payload };
+    if (this.#poll) this.#deliver();
+  }
+
+  /** Every request is answered when it is read: nothing is under way that the process's end could overtake by much. */
+  readonly ended = Promise.resolve();
+
+  /** Logs come by the output pipe alone here. */
+  setReading(): void {}
+
+  close(): void {
+    this.#closed = true;
+    this.#poll?.destroy();
+    this.#poll = undefined;
+  }
+
+  /** Answers one request of this environment's runtime. */
+  handle(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#closed) return void response.destroy();
+    const url = request.url ?? "";
+    if (!url.startsWith(PREFIX)) return notFound(request, response);
+    const [area, id, action] = url.slice(PREFIX.length).split("?", 1)[0]?.split("/") ?? [];
+    if (request.method === "GET" && area === "invocation" && id === "next" && action === undefined)
+      return this.#next(request, response);
+    if (request.method === "POST" && area === "init" && id === "error")
+      return this.#initError(request, response);
+    if (request.method === "POST" && area === "invocation" && id !== undefined) {
+      if (action === "response") return this.#answer(request, response, id, INVOKE_RESPONSE_BYTES_MAX);
+      if (action === "error") return this.#answer(request, response, id, RUNTIME_ERROR_BYTES_MAX);
+    }
+    notFound(request, response);
+  }
+
+  #next(request: IncomingMessage, response: ServerResponse): void {
+    request.resume();
+    if (this.#state === "RUNNING" || this.#state === "INIT_ERROR") return this.#refuse(request, response, "Ready");
+    const first = this.#state === "STARTED";
+    this.#state = "READY";
+    this.#poll = response;
+    response.on("close", () => {
+      if (this.#poll === response) this.#poll = undefined;
+    });
+    if (first) this.#events.ready();
+    if (this.#waiting) this.#deliver();
+  }
+
+  #deliver(): void {
+    const [poll, waiting] = [this.#poll, this.#waiting];
+    if (!poll || !waiting) return;
+    this.#poll = undefined;
+    this.#waiting = undefined;
+    this.#state = "RUNNING";
+    this.#runningId = waiting.head.requestId;
+    poll.writeHead(200, nextHeaders(waiting));
+    poll.end(waiting.payload);
+  }
+
+  #initError(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#state !== "STARTED") return this.#refuse(request, response, "InitError");
+    this.#state = "INIT_ERROR";
+    readBody(request, RUNTIME_ERROR_BYTES_MAX, (body) => {
+      reply(response, 202, STATUS_OK);
+      this.#events.initError(withErrorType(body ?? Buffer.alloc(0), request));
+    });
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse, id: string, limitBytes: number): void {
+    const isError = limitBytes === RUNTIME_ERROR_BYTES_MAX;
+    if (this.#state !== "RUNNING")
+      return this.#refuse(request, response, isError ? "InvocationErrorResponse" : "InvocationResponse");
+    if (id !== this.#runningId) {
+      request.resume();
+      return reply(response, 400, errorBody("Invalid request ID", "InvalidRequestID"));
+    }
+    // From here on a second answer is out of order, even while this one is still being read.
+    this.#state = "ANSWERED";
+    readBody(request, limitBytes, (body) => {
+      if (body === "aborted") return this.#truncated(id);
+      if (body === undefined) {
+        const message = `Exceeded maximum allowed payload size (${limitBytes} bytes).`;
+        reply(response, 413, errorBody(message, "RequestEntityTooLarge"));
+        this.#events.responseTooLarge(id);
+        return;
+      }
+      reply(response, 202, STATUS_OK);
+      if (isError) this.#events.error(id, withErrorType(body, request));
+      else this.#events.response(id, body, request.headers["content-type"] ?? "application/octet-stream");
+    });
+  }
+
+  #truncated(id: string): void {
+    const text = { errorMessage: "The response was cut off.", errorType: "Runtime.TruncatedResponse" };
+    this.#events.error(id, Buffer.from(JSON.stringify(text)));
+  }
+
+  #refuse(request: IncomingMessage, response: ServerResponse, to: string): void {
+    request.resume();
+    const message = `State transition from ${stateWords(this.#state)} to ${to} failed for runtime. Error: State transition is not allowed`;
+    reply(response, 403, errorBody(message, "InvalidStateTransition"));
+  }
+}
+
+function stateWords(state: SessionState): string {
+  const words = { STARTED: "Started", READY: "Ready", RUNNING: "Running", ANSWERED: "ResponseSent", INIT_ERROR: "InitError" };
+  return words[state];
+}
+
+function nextHeaders({ head, payload }: Waiting): Record<string, string | number> {
+  const headers: Record<string, string | number> = {
+    "Content-Type": "application/json",
+    "Content-Length": payload.length,
+    "Lambda-Runtime-Aws-Request-Id": head.requestId,
+    "Lambda-Runtime-Deadline-Ms": head.deadlineMs,
+    "Lambda-Runtime-Invoked-Function-Arn": head.invokedFunctionArn,
+    "Lambda-Runtime-Trace-Id": head.traceHeader,
+  };
+  if (head.clientContext !== undefined) headers["Lambda-Runtime-Client-Context"] = head.clientContext;
+  if (head.cognitoIdentity !== undefined) headers["Lambda-Runtime-Cognito-Identity"] = head.cognitoIdentity;
+  if (head.tenantId !== undefined) headers["Lambda-Runtime-Aws-Tenant-Id"] = head.tenantId;
+  return headers;
+}
+
+/** A runtime may name the error's type in a header alone; a body that is not JSON is passed on as it is. */
+function withErrorType(body: Buffer | "aborted", request: IncomingMessage): Buffer {
+  const type = request.headers["lambda-runtime-function-error-type"];
+  if (body !== "aborted" && body.length > 0) return body;
+  return Buffer.from(JSON.stringify({ errorType: typeof type === "string" ? type : "Runtime.Unknown", errorMessage: "" }));
+}
+
+function errorBody(errorMessage: string, errorType: string): string {
+  return JSON.stringify({ errorMessage, errorType });
+}
+
+function reply(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
+  response.end(body);
+}
+
+function notFound(request: IncomingMessage, response: ServerResponse): void {
+  request.resume();
+  response.writeHead(404, { "Content-Type": "text/plain; charset=utf-8" });
+  response.end("404 page not found\n");
+}
+
+/** Calls back once: the body, undefined when it is over the limit (the rest is read and dropped), or "aborted". */
+function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  done: (body: Buffer | "aborted" | undefined) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let finished = false;
+  const finish = (body: Buffer | "aborted" | undefined) => {
+    if (finished) return;
+    finished = true;
+    done(body);
+  };
+  request.on("data", (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= limitBytes) chunks.push(chunk);
+    else chunks.length = 0;
+  });
+  request.on("end", () => finish(bytes > limitBytes ? undefined : (chunks[0] && chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))));
+  request.on("close", () => finish("aborted"));
+}
+
+/**
+ * The servers behind 169.254.100.1:9001: one for the whole environment network, where the caller's address tells which
+ * environment speaks; or, without such a network, one on the loopback interface for each environment.
+ */
+export class RuntimeApi {
+  readonly #sessions = new Map<string, RuntimeApiSession>();
+  /** Requests of environments whose process was faster than the news of its start, by address. */
+  readonly #early = new Map<string, { request: IncomingMessage; response: ServerResponse }>();
+  #shared: Server | undefined;
+
+  /** Serves the environment network through a listening handle inside it; a newer handle replaces the old. */
+  attach(handle: NetServer): void {
+    this.#shared?.close();
+    this.#shared?.closeAllConnections();
+    this.#shared = newServer((request, response) => {
+      const address = request.socket.remoteAddress ?? "";
+      const session = this.#sessions.get(address);
+      if (session) return session.handle(request, response);
+      if (this.#early.has(address) || this.#early.size >= EARLY_REQUESTS_MAX) return notFound(request, response);
+      this.#early.set(address, { request, response });
+      response.on("close", () => {
+        if (this.#early.get(address)?.response === response) this.#early.delete(address);
+      });
+    });
+    this.#shared.listen(handle);
+  }
+
+  /** Routes what comes from `address` to the session until `unregister`. */
+  register(address: string, session: RuntimeApiSession): void {
+    this.#sessions.set(address, session);
+    const early = this.#early.get(address);
+    if (!early) return;
+    this.#early.delete(address);
+    session.handle(early.request, early.response);
+  }
+
+  unregister(address: string): void {
+    this.#sessions.delete(address);
+  }
+
+  /** A listener of its own for one environment. `close` ends it and every connection. */
+  static async openLoopback(listener: RequestListener): Promise<{ address: string; close: () => void }> {
+    const server = newServer(listener);
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(0, "127.0.0.1", resolve);
+    });
+    const { port } = server.address() as AddressInfo;
+    const close = () => {
+      server.close();
+      server.closeAllConnections();
+    };
+    return { address: `127.0.0.1:${port}`, close };
+  }
+
+  close(): void {
+    this.#shared?.close();
+    this.#shared?.closeAllConnections();
+  }
+}
+
+/** Runtimes poll for hours: no timeouts of the HTTP server's own. */
+function newServer(listener: RequestListener): Server {
+  const server = createServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, noDelay: true }, listener);
+  server.timeout = 0;
+  server.on("clientError", (_error, socket) => socket.destroy());
+  return server;
+}

@@ -1,0 +1,39 @@
+/**
+ * How an environment talks to the runtime inside it. Two implementations of one contract: the fast link of our own
+ * runtimes (link-connection.ts) and the HTTP Runtime API of everybody else's (runtime-api.ts).
+ */
+export interface RuntimeConnection {
+  /** Hands over one invocation. Only after `ready`, and only when the one before has been answered. */
+  invoke(head: InvokeHead, payload: Buffer): void;
+  /** Stops or goes on reading what the runtime sends (logs share the way with answers on the fast link). */
+  setReading(reading: boolean): void;
+  /** Resolves when everything that the runtime sent before it ended has been told. */
+  readonly ended: Promise<void>;
+  /** No event comes after it. Idempotent. */
+  close(): void;
+}
+
+export interface InvokeHead {
+  readonly requestId: string;
+  readonly deadlineMs: number;
+  readonly invokedFunctionArn: string;
+  readonly traceHeader: string;
+  readonly clientContext?: string;
+  readonly cognitoIdentity?: string;
+  readonly tenantId?: string;
+}
+
+/** What the runtime tells. Bodies are the runtime's own bytes, passed through. */
+export interface RuntimeEvents {
+  /** Initialised: the first invocation may come. */
+  ready(): void;
+  /** The function could not be initialised; `error` is JSON {errorMessage, errorType, stackTrace}. */
+  initError(error: Buffer): void;
+  response(requestId: string, payload: Buffer, contentType: string): void;
+  error(requestId: string, error: Buffer): void;
+  /** The answer was over the limit; the runtime has been told. */
+  responseTooLarge(requestId: string): void;
+  log(timestampMs: number, text: string): void;
+  /** The runtime broke the protocol: the environment must go. */
+  broken(error: Error): void;
+}

@@ -1,0 +1,137 @@
+/**
+ * The Invoke operation: checks what only invocation can check, finds the function version, has placement run it, and
+ * meters it before the answer leaves. The payload is passed through as it came.
+ */
+import type { InvocationRequest, InvocationResponse } from "@aws-sdk/client-lambda";
+import { invalidRequestContent, requestTooLarge } from "../../errors.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { INVOKE_EVENT_BYTES_MAX, INVOKE_REQUEST_BYTES_MAX } from "../../limits.ts";
+import type { RequestContext, OperationHandler } from "../../wire/service.ts";
+import type { Meter } from "../metering/meter.ts";
+import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+import type { AsynchronousQueue } from "./asynchronous.ts";
+import type { FunctionDirectory } from "./directory.ts";
+import { newTraceHeader } from "./trace.ts";
+
+/** Runs one invocation somewhere: placement. */
+export interface Runner {
+  run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome>;
+}
+
+export interface InvokeOptions {
+  readonly directory: FunctionDirectory;
+  readonly runner: Runner;
+  readonly meter: Pick<Meter, "record">;
+  readonly asynchronous: AsynchronousQueue;
+  readonly clock: Clock;
+}
+
+const EMPTY_EVENT = Buffer.from("{}");
+/**
+ * Lambda refuses an event that is not JSON. Up to this size it is checked here, in a few microseconds per kilobyte; a
+ * larger one would hold up the event loop for milliseconds and is left to the runtime, which parses it anyway.
+ */
+const CHECKED_JSON_BYTES_MAX = 128 * 1024;
+
+export function createInvoke(options: InvokeOptions): Record<"Invoke", OperationHandler> {
+  const invocation = new Invoke(options);
+  return { Invoke: (input: InvocationRequest, context) => invocation.handle(input, context) };
+}
+
+class Invoke {
+  readonly #options: InvokeOptions;
+
+  constructor(options: InvokeOptions) {
+    this.#options = options;
+  }
+
+  handle(input: InvocationRequest, context: RequestContext): InvocationResponse | Promise<InvocationResponse> {
+    const type = input.InvocationType ?? "RequestResponse";
+    const payload = eventOf(input.Payload as Buffer | undefined, type);
+    const version = this.#options.directory.resolve(input.FunctionName ?? "", input.Qualifier);
+    if (type === "DryRun") return { StatusCode: 204 };
+    checkJson(payload);
+    const invocation: Invocation = {
+      requestId: context.requestId,
+      payload,
+      invokedFunctionArn: invokedArn(version, input),
+      traceHeader: context.header("x-amzn-trace-id") ?? newTraceHeader(this.#options.clock.nowMs()),
+      ...(input.ClientContext === undefined ? {} : { clientContext: checkedClientContext(input.ClientContext) }),
+      ...(input.TenantId === undefined ? {} : { tenantId: input.TenantId }),
+      ...(input.LogType === "Tail" && type === "RequestResponse" ? { wantsTail: true } : {}),
+    };
+    if (type === "Event") {
+      this.#options.asynchronous.accept(version, invocation);
+      return { StatusCode: 202 };
+    }
+    return this.#synchronous(version, invocation);
+  }
+
+  async #synchronous(version: FunctionVersion, invocation: Invocation): Promise<InvocationResponse> {
+    const outcome = await this.#options.runner.run(version, invocation);
+    record(this.#options.meter, version, outcome);
+    const response: InvocationResponse = {
+      StatusCode: 200,
+      ExecutedVersion: version.version,
+      Payload: outcome.payload as unknown as NonNullable<InvocationResponse["Payload"]>,
+    };
+    if (outcome.functionError !== undefined) response.FunctionError = outcome.functionError;
+    if (outcome.logTail !== undefined) response.LogResult = outcome.logTail.toString("base64");
+    return response;
+  }
+}
+
+/** One invocation into the meter: before its answer leaves, so that nothing that was answered goes unmetered. */
+export function record(meter: Pick<Meter, "record">, version: FunctionVersion, outcome: InvocationOutcome): void {
+  meter.record({
+    functionArn: version.functionArn,
+    version: version.version,
+    billedMs: outcome.report.billedMs,
+    memoryMb: version.memoryMb,
+    ephemeralStorageMb: version.ephemeralStorageMb,
+  });
+}
+
+function eventOf(payload: Buffer | undefined, type: string): Buffer {
+  if (payload === undefined || payload.length === 0) return EMPTY_EVENT;
+  const limitBytes = type === "Event" ? INVOKE_EVENT_BYTES_MAX : INVOKE_REQUEST_BYTES_MAX;
+  if (payload.length > limitBytes)
+    throw requestTooLarge(
+      `${payload.length} byte payload is too large for the ${type} invocation type (limit ${limitBytes} bytes)`,
+    );
+  return payload;
+}
+
+function checkJson(payload: Buffer): void {
+  if (payload.length > CHECKED_JSON_BYTES_MAX) return;
+  try {
+    JSON.parse(payload.toString("utf8"));
+  } catch (error) {
+    throw invalidRequestContent(
+      `Could not parse request body into json: Could not parse payload into json: ${error instanceof Error ? error.message : ""}`,
+    );
+  }
+}
+
+function checkedClientContext(base64: string): string {
+  try {
+    JSON.parse(Buffer.from(base64, "base64").toString("utf8"));
+  } catch {
+    throw invalidRequestContent("Client context must be a valid Base64-encoded JSON object.");
+  }
+  return base64;
+}
+
+/** The ARN with the qualifier that the caller gave, in the name or beside it. */
+function invokedArn(version: FunctionVersion, input: InvocationRequest): string {
+  const qualifier = input.Qualifier ?? qualifierOf(input.FunctionName ?? "");
+  return qualifier === undefined ? version.functionArn : `${version.functionArn}:${qualifier}`;
+}
+
+function qualifierOf(nameOrArn: string): string | undefined {
+  const at = nameOrArn.indexOf("function:");
+  const name = at < 0 ? nameOrArn : nameOrArn.slice(at + "function:".length);
+  const colon = name.indexOf(":");
+  return colon < 0 ? undefined : name.slice(colon + 1);
+}
+

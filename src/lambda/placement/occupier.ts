@@ -1,0 +1,207 @@
+/**
+ * Puts a function version into a sandbox: finds its interpreter and its code, takes a waiting sandbox or has one built,
+ * and connects the environment to its runtime by the fast link or the HTTP Runtime API.
+ */
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
+import { AwsError } from "../../errors.ts";
+import type { Occupied } from "../environment/environment.ts";
+import { RuntimeApi, RuntimeApiSession } from "../environment/runtime-api.ts";
+import type { RuntimeEvents } from "../environment/runtime-connection.ts";
+import type { FunctionVersion } from "../model.ts";
+import type { RuntimeFound } from "../runtimes/catalogue.ts";
+import { environmentVariables, type SessionCredentials } from "../runtimes/environment-variables.ts";
+import type { CodeMounts, EnvironmentNetwork, SandboxDriver } from "../sandbox/sandbox.ts";
+import type { GenericKind, WarmPool } from "./warm-pool.ts";
+
+export interface OccupierOptions {
+  readonly driver: SandboxDriver;
+  readonly pool: WarmPool;
+  readonly network: EnvironmentNetwork;
+  readonly runtimeApi: RuntimeApi;
+  readonly runtimes: { find(runtimeId: string): Promise<RuntimeFound> };
+  /** The unpacked folder of a zip. */
+  readonly codeFolder: (sha256Hex: string) => Promise<string>;
+  /** Short-lived credentials of the function's role. */
+  readonly credentials: (version: FunctionVersion, sessionName: string) => SessionCredentials;
+  readonly region: string;
+  readonly nextId: () => string;
+}
+
+type Available = Extract<RuntimeFound, { available: true }>;
+
+/** Variables that an interpreter reads when it starts: a function that sets one cannot take a booted runtime. */
+const BOOT_VARIABLES = new Set([
+  "NODE_OPTIONS",
+  "NODE_EXTRA_CA_CERTS",
+  "NODE_PENDING_DEPRECATION",
+  "NODE_TLS_REJECT_UNAUTHORIZED",
+  "NODE_ICU_DATA",
+  "NODE_COMPILE_CACHE",
+  "UV_THREADPOOL_SIZE",
+  "LD_LIBRARY_PATH",
+  "LD_PRELOAD",
+  "MALLOC_ARENA_MAX",
+  "PYTHONHASHSEED",
+  "PYTHONMALLOC",
+  "PYTHONOPTIMIZE",
+  "PYTHONUTF8",
+  "PYTHONDEVMODE",
+  "PYTHONUNBUFFERED",
+  "LANG",
+  "TZ",
+]);
+
+/** A custom runtime's program is missing, or may not be executed. */
+export class InvalidEntrypoint extends Error {
+  override readonly name = "InvalidEntrypoint";
+}
+
+export class Occupier {
+  readonly #options: OccupierOptions;
+
+  constructor(options: OccupierOptions) {
+    this.#options = options;
+  }
+
+  /** The runtime of a function. Throws InvalidRuntimeException when this machine does not have it. */
+  async runtime(version: FunctionVersion): Promise<Available> {
+    const found = await this.#options.runtimes.find(version.runtime);
+    if (found.available) return found;
+    throw new AwsError("InvalidRuntimeException", `${found.reason} ${found.fix}`.trim(), { status: 502 });
+  }
+
+  /** Has the pool keep a waiting sandbox for functions like this one. */
+  async expect(version: FunctionVersion): Promise<void> {
+    const runtime = await this.runtime(version);
+    if (runtime.link && !needsOwnBoot(version)) this.#options.pool.expect(kindOf(runtime, version));
+  }
+
+  async occupy(version: FunctionVersion, logStream: string, events: RuntimeEvents): Promise<Occupied> {
+    const [runtime, code] = await Promise.all([this.runtime(version), this.#code(version)]);
+    return runtime.link
+      ? this.#occupyLink(version, runtime, code, logStream, events)
+      : this.#occupyHttp(version, runtime, code, logStream, events);
+  }
+
+  async #code(version: FunctionVersion): Promise<CodeMounts> {
+    const [task, ...layers] = await Promise.all(
+      [version.codeSha256Hex, ...version.layerSha256Hex].map((sha256Hex) => this.#options.codeFolder(sha256Hex)),
+    );
+    return { task: task ?? "", layers };
+  }
+
+  async #occupyLink(
+    version: FunctionVersion,
+    runtime: Available,
+    code: CodeMounts,
+    logStream: string,
+    events: RuntimeEvents,
+  ): Promise<Occupied> {
+    const { pool } = this.#options;
+    const variables = this.#variables(version, runtime, logStream, this.#sharedApiAddress());
+    const kind = kindOf(runtime, version);
+    const generic = needsOwnBoot(version)
+      ? await pool.create({ ...kind.spec, environment: variables })
+      : await pool.take(kind);
+    const { sandbox, connection } = generic;
+    try {
+      const { memoryMb, ephemeralStorageMb } = version;
+      await Promise.all([connection.booted, sandbox.specialise({ code, memoryMb, ephemeralStorageMb })]);
+    } catch (error) {
+      await sandbox.destroy("could not be specialised");
+      throw error;
+    }
+    connection.specialise({ environment: variables, handler: version.handler, taskRoot: "/var/task" }, events);
+    return generic;
+  }
+
+  async #occupyHttp(
+    version: FunctionVersion,
+    runtime: Available,
+    code: CodeMounts,
+    logStream: string,
+    events: RuntimeEvents,
+  ): Promise<Occupied> {
+    const { driver, network, runtimeApi, nextId } = this.#options;
+    const entrypoint = findBootstrap(code);
+    const session = new RuntimeApiSession(events);
+    const own =
+      network.kind === "loopback"
+        ? await RuntimeApi.openLoopback((request, response) => session.handle(request, response))
+        : undefined;
+    try {
+      const sandbox = await driver.create({
+        id: nextId(),
+        root: runtime.root,
+        command: [entrypoint],
+        environment: this.#variables(version, runtime, logStream, own?.address ?? this.#sharedApiAddress()),
+        memoryMb: version.memoryMb,
+        ephemeralStorageMb: version.ephemeralStorageMb,
+        code,
+        link: false,
+      });
+      const { address } = sandbox;
+      if (own) void sandbox.exited.then(own.close);
+      else if (address !== undefined) {
+        runtimeApi.register(address, session);
+        void sandbox.exited.then(() => runtimeApi.unregister(address));
+      }
+      return { sandbox, connection: session };
+    } catch (error) {
+      own?.close();
+      throw error;
+    }
+  }
+
+  #sharedApiAddress(): string {
+    const { runtimeApi } = this.#options.network;
+    return runtimeApi ? `${runtimeApi.host}:${runtimeApi.port}` : "127.0.0.1:9001";
+  }
+
+  #variables(version: FunctionVersion, runtime: Available, logStream: string, api: string): Record<string, string> {
+    const { network, region, credentials } = this.#options;
+    return environmentVariables(version, {
+      runtime,
+      region,
+      logStream,
+      runtimeApi: api,
+      credentials: credentials(version, version.name),
+      ...(network.endpoint ? { endpointUrl: `http://${network.endpoint.host}:${network.endpoint.port}` } : {}),
+    });
+  }
+}
+
+function needsOwnBoot(version: FunctionVersion): boolean {
+  return Object.keys(version.environment).some((name) => BOOT_VARIABLES.has(name));
+}
+
+function kindOf(runtime: Available, version: FunctionVersion): GenericKind {
+  const { memoryMb } = version;
+  return {
+    key: `${runtime.root.key}/${memoryMb}`,
+    spec: {
+      root: runtime.root,
+      command: runtime.command(memoryMb),
+      environment: runtime.environment,
+      memoryMb,
+      ephemeralStorageMb: 512,
+      link: true,
+    },
+  };
+}
+
+/** `/var/task/bootstrap`, else the last layer's: the path inside the sandbox. */
+function findBootstrap(code: CodeMounts): string {
+  const candidates = [[code.task, "/var/task/bootstrap"], ...code.layers.map((layer) => [layer, "/opt/bootstrap"])] as const;
+  for (const [folder, inside] of candidates) {
+    if (folder === undefined || inside === undefined) continue;
+    try {
+      accessSync(join(folder, "bootstrap"), constants.X_OK);
+      return inside;
+    } catch {
+      // Missing or not executable: the next place is looked at.
+    }
+  }
+  throw new InvalidEntrypoint("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]");
+}

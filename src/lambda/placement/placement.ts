@@ -1,0 +1,233 @@
+/**
+ * Placement: which environment gets an invocation. An idle environment of the same function version, the one used last
+ * first (so that the others grow old and go); a frozen one; else a cold start. Everything here is soft state in memory.
+ */
+import { serviceException } from "../../errors.ts";
+import type { Clock } from "../../kernel/clock.ts";
+import { coerceError } from "../../kernel/deferred.ts";
+import { newHexId } from "../../kernel/ids.ts";
+import type { LogSink } from "../../telemetry/log-sink.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import { Environment } from "../environment/environment.ts";
+import { EnvironmentLog } from "../environment/environment-log.ts";
+import { entrypointFailure, failurePayload } from "../environment/failures.ts";
+import { jsonLines, textLines, type PlatformLines } from "../environment/platform-lines.ts";
+import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+import { SandboxError } from "../sandbox/sandbox.ts";
+import { Admission } from "./admission.ts";
+import { KeepAlive } from "./keep-alive.ts";
+import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
+import type { WarmPool } from "./warm-pool.ts";
+
+export interface PlacementOptions {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly sink: LogSink;
+  readonly occupier: Occupier;
+  readonly pool: WarmPool;
+  readonly region: string;
+  readonly accountConcurrency: number;
+  readonly keepAlive: KeepAlive;
+}
+
+/** The environments of one function version at one revision. */
+interface Fleet {
+  readonly version: FunctionVersion;
+  readonly all: Set<Environment>;
+  /** IDLE or FROZEN, the one used last at the end. */
+  readonly idle: Environment[];
+}
+
+export class Placement {
+  readonly #options: PlacementOptions;
+  readonly #admission: Admission;
+  /** By functionArn:version. */
+  readonly #fleets = new Map<string, Fleet>();
+  readonly #leaving = new Set<Promise<void>>();
+  #closed = false;
+
+  constructor(options: PlacementOptions) {
+    this.#options = options;
+    this.#admission = new Admission(options.accountConcurrency);
+    options.keepAlive.start({
+      idle: () => [...this.#fleets.values()].flatMap((fleet) => fleet.idle),
+      evict: (environment, reason) => void environment.shutdown(reason),
+      shrinkPool: (count) => options.pool.shrink(count),
+    });
+  }
+
+  get concurrency(): number {
+    return this.#admission.running;
+  }
+
+  /** How many environments there are and how many of them wait. */
+  counts(): { environments: number; idle: number } {
+    let [environments, idle] = [0, 0];
+    for (const fleet of this.#fleets.values()) {
+      environments += fleet.all.size;
+      idle += fleet.idle.length;
+    }
+    return { environments, idle };
+  }
+
+  /**
+   * Runs one invocation. Rejects with AwsError when it could not run: TooManyRequestsException, InvalidRuntimeException,
+   * ServiceException. Everything the function does is part of the outcome.
+   */
+  async run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome> {
+    if (this.#closed) throw serviceException("The server is shutting down.");
+    this.#admission.enter();
+    try {
+      const fleet = this.#fleet(version);
+      for (let found = fleet.idle.pop(); found; found = fleet.idle.pop()) {
+        if (found.state === "FROZEN") await found.wake();
+        if (found.state === "IDLE") return await found.invoke(invocation);
+      }
+      return await this.#coldStart(fleet, invocation);
+    } finally {
+      this.#admission.leave();
+    }
+  }
+
+  /** Environments of other revisions of this version take nothing more; all of them when `revisionId` is undefined. */
+  retire(functionArn: string, version: string, revisionId: string | undefined): void {
+    const key = `${functionArn}:${version}`;
+    const fleet = this.#fleets.get(key);
+    if (!fleet || fleet.version.revisionId === revisionId) return;
+    this.#fleets.delete(key);
+    this.#dissolve(fleet, "a newer revision took over");
+  }
+
+  /** Prepares for a function's first invocation: its runtime's pool. Failures are the invocation's to tell. */
+  expect(version: FunctionVersion): void {
+    this.#options.occupier.expect(version).catch((error: unknown) => {
+      this.#options.logger.debug("no waiting sandbox for a function", { function: version.name, error: coerceError(error) });
+    });
+  }
+
+  /** Takes nothing new, lets what runs finish for `drainMs`, then ends every environment. */
+  async close(drainMs: number): Promise<void> {
+    this.#closed = true;
+    const { clock } = this.#options;
+    const deadlineMs = clock.monotonicMs() + drainMs;
+    while (this.#admission.running > 0 && clock.monotonicMs() < deadlineMs)
+      await new Promise<void>((resolve) => void clock.after(20, resolve));
+    this.#options.keepAlive.stop();
+    const all = [...this.#fleets.values()].flatMap((fleet) => [...fleet.all]);
+    await Promise.all([...all.map((environment) => environment.shutdown("the server stops")), ...this.#leaving]);
+  }
+
+  #fleet(version: FunctionVersion): Fleet {
+    const key = `${version.functionArn}:${version.version}`;
+    const fleet = this.#fleets.get(key);
+    if (fleet && fleet.version.revisionId === version.revisionId) return fleet;
+    if (fleet) this.#dissolve(fleet, "a newer revision took over");
+    const fresh: Fleet = { version, all: new Set(), idle: [] };
+    this.#fleets.set(key, fresh);
+    return fresh;
+  }
+
+  #dissolve(fleet: Fleet, reason: string): void {
+    for (const environment of fleet.idle.splice(0)) void environment.shutdown(reason);
+  }
+
+  async #coldStart(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
+    const { pool } = this.#options;
+    pool.coldStartBegins();
+    let started = false;
+    const ended = () => {
+      if (!started) pool.coldStartEnded();
+      started = true;
+    };
+    try {
+      const environment = this.#newEnvironment(fleet);
+      const init = await environment.start();
+      ended();
+      if (init.status === "ready" && environment.state === "IDLE") return await environment.invoke(invocation);
+      // AWS repeats a failed init once, inside the invocation and under the function's timeout.
+      return await this.#newEnvironment(fleet).startWith(invocation);
+    } catch (error) {
+      return this.#cannotStart(fleet.version, invocation, coerceError(error));
+    } finally {
+      ended();
+    }
+  }
+
+  #cannotStart(version: FunctionVersion, invocation: Invocation, error: Error): InvocationOutcome {
+    if (error instanceof InvalidEntrypoint) {
+      const failure = entrypointFailure(error.message);
+      return {
+        functionError: "Unhandled",
+        payload: failurePayload(failure, invocation.requestId),
+        contentType: "application/json",
+        report: {
+          durationMs: 0,
+          billedMs: 1,
+          memorySizeMb: version.memoryMb,
+          maxMemoryUsedMb: 0,
+          status: "error",
+          errorType: failure.errorType,
+        },
+      };
+    }
+    if (error instanceof SandboxError) {
+      this.#options.logger.error("an environment could not be built", { function: version.name, error });
+      throw serviceException();
+    }
+    throw error;
+  }
+
+  #newEnvironment(fleet: Fleet): Environment {
+    const { clock, sink, occupier, region } = this.#options;
+    const { version } = fleet;
+    const stream = logStreamName(clock.nowMs(), version.version);
+    const log = new EnvironmentLog({
+      clock,
+      sink,
+      target: { group: version.logging.group, stream },
+      onPressure: (pause) => environment.holdBack(pause),
+    });
+    const environment: Environment = new Environment({
+      function: version,
+      clock,
+      log,
+      lines: this.#lines(version, region),
+      occupy: (events) => occupier.occupy(version, stream, events),
+      onEnded: () => this.#remove(fleet, environment),
+      onIdle: () => this.#becameIdle(fleet, environment),
+    });
+    fleet.all.add(environment);
+    return environment;
+  }
+
+  #lines(version: FunctionVersion, region: string): PlatformLines {
+    const subject = {
+      functionName: version.name,
+      version: version.version,
+      region,
+      runtimeVersion: `${version.runtime.replace(/^(nodejs|python|java|dotnet|ruby)/, "$1:").replace(/\.x$/, "")}.v1`,
+    };
+    const { format, systemLevel } = version.logging;
+    return format === "JSON" ? jsonLines(subject, systemLevel) : textLines(subject);
+  }
+
+  #becameIdle(fleet: Fleet, environment: Environment): void {
+    const current = this.#fleets.get(`${fleet.version.functionArn}:${fleet.version.version}`);
+    if (current === fleet && !this.#closed) fleet.idle.push(environment);
+    else void environment.shutdown("a newer revision took over");
+  }
+
+  #remove(fleet: Fleet, environment: Environment): void {
+    fleet.all.delete(environment);
+    const at = fleet.idle.indexOf(environment);
+    if (at >= 0) fleet.idle.splice(at, 1);
+    const { gone } = environment;
+    this.#leaving.add(gone);
+    void gone.then(() => this.#leaving.delete(gone));
+  }
+}
+
+/** `2026/11/23/[$LATEST]0123…`: 32 hex digits that name the environment. */
+function logStreamName(nowMs: number, version: string): string {
+  return `${new Date(nowMs).toISOString().slice(0, 10).replaceAll("-", "/")}/[${version}]${newHexId(16)}`;
+}

@@ -1,0 +1,192 @@
+/**
+ * Sandboxes with a booted but generic runtime that wait for a function: a cold start then only mounts the code, sets
+ * limits and loads the handler. Kept per kind (runtime and, where the interpreter is told its heap at boot, memory size).
+ *
+ * A kind is kept warm while it is in use. Its target follows the demand of the last minute. Refilling waits until nobody
+ * waits for a cold start: a refill that competes with a burst makes the burst many times longer.
+ */
+import type { Clock } from "../../kernel/clock.ts";
+import { coerceError } from "../../kernel/deferred.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import { LinkConnection } from "../environment/link-connection.ts";
+import type { Sandbox, SandboxDriver, SandboxSpec } from "../sandbox/sandbox.ts";
+
+/** A sandbox whose runtime is booting or has booted, and belongs to nobody yet. */
+export interface Generic {
+  readonly sandbox: Sandbox;
+  readonly connection: LinkConnection;
+}
+
+/** How to make one: everything of a spec but its id. */
+export interface GenericKind {
+  readonly key: string;
+  readonly spec: Omit<SandboxSpec, "id">;
+}
+
+export interface WarmPoolOptions {
+  readonly driver: SandboxDriver;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly nextId: () => string;
+  /** Sandboxes that wait per kind in quiet times; 0 switches the pool off. */
+  readonly sizePerKind: number;
+  /** Sandboxes that wait in all. */
+  readonly sizeTotalMax: number;
+}
+
+/** A kind nobody asked for during this time gives its sandboxes back. */
+const KIND_IDLE_MS = 15 * 60_000;
+const DEMAND_WINDOW_MS = 60_000;
+/** After the last cold start, before the refill begins. */
+const QUIET_MS = 50;
+
+interface Shelf {
+  readonly kind: GenericKind;
+  readonly waiting: Generic[];
+  /** Times of recent takes, newest last. */
+  demand: number[];
+  lastTakenMs: number;
+}
+
+export class WarmPool {
+  readonly #options: WarmPoolOptions;
+  readonly #shelves = new Map<string, Shelf>();
+  /** Cold starts that are under way: refilling waits for them. */
+  #coldStarts = 0;
+  #refilling = false;
+  #cancelRefill: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: WarmPoolOptions) {
+    this.#options = options;
+  }
+
+  /** How many sandboxes wait, by kind. */
+  sizes(): Record<string, number> {
+    return Object.fromEntries([...this.#shelves].map(([key, shelf]) => [key, shelf.waiting.length]));
+  }
+
+  /** Makes the pool keep `kind` warm, as when a function of it was created. */
+  expect(kind: GenericKind): void {
+    this.#shelf(kind);
+    this.#scheduleRefill();
+  }
+
+  /** One of that kind: a waiting one, or a new one that is still booting. Rejects with SandboxError. */
+  async take(kind: GenericKind): Promise<Generic> {
+    const shelf = this.#shelf(kind);
+    const nowMs = this.#options.clock.monotonicMs();
+    shelf.lastTakenMs = nowMs;
+    shelf.demand.push(nowMs);
+    if (shelf.demand.length > this.#options.sizeTotalMax) shelf.demand.shift();
+    return shelf.waiting.pop() ?? this.create(kind.spec);
+  }
+
+  /** A new one, past the pool. */
+  async create(spec: Omit<SandboxSpec, "id">): Promise<Generic> {
+    const sandbox = await this.#options.driver.create({ ...spec, id: this.#options.nextId() });
+    if (!sandbox.link) {
+      await sandbox.destroy("it has no link");
+      throw new Error("the sandbox driver gave no fast link");
+    }
+    return { sandbox, connection: new LinkConnection(sandbox.link) };
+  }
+
+  coldStartBegins(): void {
+    this.#coldStarts += 1;
+    this.#cancelRefill?.();
+    this.#cancelRefill = undefined;
+  }
+
+  coldStartEnded(): void {
+    this.#coldStarts -= 1;
+    if (this.#coldStarts === 0) this.#scheduleRefill();
+  }
+
+  /** Gives back `count` waiting sandboxes, under memory pressure. Resolves with how many went. */
+  async shrink(count: number): Promise<number> {
+    const going: Generic[] = [];
+    for (const shelf of this.#shelves.values()) going.push(...shelf.waiting.splice(0, count - going.length));
+    await Promise.all(going.map(({ sandbox }) => sandbox.destroy("memory pressure")));
+    return going.length;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelRefill?.();
+    const all = [...this.#shelves.values()].flatMap((shelf) => shelf.waiting.splice(0));
+    await Promise.all(all.map(({ sandbox }) => sandbox.destroy("the server stops")));
+  }
+
+  #shelf(kind: GenericKind): Shelf {
+    let shelf = this.#shelves.get(kind.key);
+    if (!shelf) {
+      shelf = { kind, waiting: [], demand: [], lastTakenMs: this.#options.clock.monotonicMs() };
+      this.#shelves.set(kind.key, shelf);
+    }
+    return shelf;
+  }
+
+  #scheduleRefill(): void {
+    if (this.#closed || this.#refilling || this.#cancelRefill || this.#coldStarts > 0) return;
+    this.#cancelRefill = this.#options.clock.after(QUIET_MS, () => {
+      this.#cancelRefill = undefined;
+      void this.#refill();
+    });
+  }
+
+  /** One at a time, so that a cold start that comes meanwhile waits for one creation at the most. */
+  async #refill(): Promise<void> {
+    this.#refilling = true;
+    try {
+      for (let shelf = this.#hungriest(); shelf && this.#coldStarts === 0; shelf = this.#hungriest()) {
+        const generic = await this.create(shelf.kind.spec);
+        await generic.connection.booted;
+        this.#place(shelf, generic);
+      }
+    } catch (error) {
+      // The next cold start tries again, and tells its caller when it fails too.
+      this.#options.logger.warn("cannot refill the pool of waiting sandboxes", { error: coerceError(error) });
+    } finally {
+      this.#refilling = false;
+    }
+  }
+
+  #place(shelf: Shelf, generic: Generic): void {
+    if (this.#closed) return void generic.sandbox.destroy("the server stops");
+    shelf.waiting.push(generic);
+    void generic.sandbox.exited.then(() => {
+      const at = shelf.waiting.indexOf(generic);
+      if (at < 0) return;
+      shelf.waiting.splice(at, 1);
+      void generic.sandbox.destroy("ended while waiting");
+    });
+  }
+
+  /** The shelf that misses most of its target; forgets kinds that nobody uses any more. */
+  #hungriest(): Shelf | undefined {
+    if (this.#closed) return undefined;
+    const nowMs = this.#options.clock.monotonicMs();
+    let total = 0;
+    let found: Shelf | undefined;
+    let missingMost = 0;
+    for (const [key, shelf] of this.#shelves) {
+      if (nowMs - shelf.lastTakenMs > KIND_IDLE_MS) {
+        this.#shelves.delete(key);
+        for (const { sandbox } of shelf.waiting) void sandbox.destroy("not used any more");
+        continue;
+      }
+      total += shelf.waiting.length;
+      const missing = this.#target(shelf, nowMs) - shelf.waiting.length;
+      if (missing > missingMost) [found, missingMost] = [shelf, missing];
+    }
+    return total < this.#options.sizeTotalMax ? found : undefined;
+  }
+
+  #target(shelf: Shelf, nowMs: number): number {
+    const { sizePerKind, sizeTotalMax } = this.#options;
+    if (sizePerKind === 0) return 0;
+    shelf.demand = shelf.demand.filter((takenMs) => nowMs - takenMs < DEMAND_WINDOW_MS);
+    return Math.min(sizeTotalMax, Math.max(sizePerKind, Math.ceil(shelf.demand.length / 2)));
+  }
+}
