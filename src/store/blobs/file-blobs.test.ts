@@ -295,6 +295,16 @@ test("a size that is a lie does not help a bomb", async () => {
   await assertRefused(stage, bomb, "Unzipped size must be smaller than 1000 bytes");
 });
 
+test("a large entry is held to its size and its checksum too", async () => {
+  await using stage = await scene({ unzippedBytesMax: 4_000_000, entriesMax: 100 });
+  const zip = zipSync({ a: text("x".repeat(5_000_000)) });
+  const sizeAt = centralHeader(zip) + 24;
+  const twoMillion = [0x80, 0x84, 0x1e, 0];
+  await assertRefused(stage, patch(zip, sizeAt, twoMillion), COULD_NOT_UNZIP);
+  const whole = zipSync({ a: text("x".repeat(3_000_000)) });
+  await assertRefused(stage, patch(whole, centralHeader(whole) + 16, [1, 2, 3, 4]), COULD_NOT_UNZIP);
+});
+
 test("files and folders count, those that a path implies included", async () => {
   await using stage = await scene({ unzippedBytesMax: 1_000_000, entriesMax: 10 });
   const tooMany = "The uploaded zip has more than 10 files and folders.";
