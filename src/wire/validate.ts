@@ -7,6 +7,7 @@
  * whole collection, with every constraint that the elements have.
  */
 import { type AwsError, invalidParameterValue, validationError } from "../errors.ts";
+import { compilePattern } from "./models/pattern.ts";
 import type { Member, Operation, Shape } from "./models/shapes.ts";
 
 /** As many as AWS lists; the count tells of all. */
@@ -90,7 +91,7 @@ function print(shape: Shape, value: unknown): string {
     );
     return `${shape.name}(${members.join(", ")})`;
   }
-  return String(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
 // Constraints of one value
@@ -103,15 +104,6 @@ function sizeOf(value: unknown): number {
   }
   if (Array.isArray(value) || value instanceof Uint8Array) return value.length;
   return Object.keys(value as object).length;
-}
-
-function compilePattern(pattern: string): RegExp {
-  try {
-    return new RegExp(`^(?:${pattern})$`, "u");
-  } catch {
-    // Escapes that are only valid without Unicode classes; the generator has tried this dialect.
-    return new RegExp(`^(?:${pattern})$`);
-  }
 }
 
 /** In the order in which AWS lists them for a collection's elements. */
@@ -149,7 +141,7 @@ function constraintsOf(shape: Shape): Constraint[] {
 
 function scalarCheck(shape: Shape): Check | undefined {
   // A single value's issues come in the other order: enum and pattern first, then the lengths.
-  const constraints = constraintsOf(shape).reverse();
+  const constraints = constraintsOf(shape).toReversed();
   if (constraints.length === 0) return undefined;
   return (value, path, issues) => {
     for (const constraint of constraints) {

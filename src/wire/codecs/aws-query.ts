@@ -1,4 +1,5 @@
 /** awsQuery: a form that names `Action` and `Version`, answered in XML. IAM, STS, SNS; SQS and CloudWatch beside their newer ones. */
+import { unreachable } from "../../kernel/assert.ts";
 import type { AwsError } from "../../errors.ts";
 import type { Member, Operation, ServiceModel, Shape } from "../models/shapes.ts";
 import type { WireRequest, WireResponse } from "../protocol.ts";
@@ -63,13 +64,23 @@ function formReader(member: Member): FormReader {
     }
     case "map":
       return mapReader(shape, flattened);
-    default: {
+    case "string":
+    case "blob":
+    case "boolean":
+    case "integer":
+    case "long":
+    case "float":
+    case "double":
+    case "timestamp":
+    case "document": {
       const read = textReader(member, "iso8601");
       return (node) => {
         if (node.value === undefined) throw serializationError(`${member.name} is not a structure`);
         return read(node.value);
       };
     }
+    default:
+      return unreachable(shape.type, "type of a shape");
   }
 }
 

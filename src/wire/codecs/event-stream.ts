@@ -7,7 +7,7 @@
  */
 import { crc32 } from "node:zlib";
 import { AwsError } from "../../errors.ts";
-import { assert } from "../../kernel/assert.ts";
+import { assert, unreachable } from "../../kernel/assert.ts";
 import type { Member, ServiceModel, Shape } from "../models/shapes.ts";
 import { EMPTY, errorParts, type Structure } from "./codec.ts";
 import { bytesOf, dateOf, isAbsent } from "./scalars.ts";
@@ -55,8 +55,16 @@ function headerOf(shape: Shape, value: unknown): Buffer {
       length.writeUInt16BE(bytes.length);
       return header(HEADER.bytes, length, bytes);
     }
-    default:
+    case "structure":
+    case "list":
+    case "map":
+    case "string":
+    case "float":
+    case "double":
+    case "document":
       return stringHeader(String(value));
+    default:
+      return unreachable(shape.type, "type of a shape");
   }
 }
 

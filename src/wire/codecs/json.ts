@@ -1,5 +1,5 @@
 /** Values of a model's shapes as JSON: one reader and one writer a shape, compiled at first use. */
-import { assert } from "../../kernel/assert.ts";
+import { assert, unreachable } from "../../kernel/assert.ts";
 import type { Member, Shape } from "../models/shapes.ts";
 import {
   bytesOf,
@@ -118,11 +118,14 @@ function compileReader(shape: Shape): Convert {
       };
     case "document":
       return (value) => value;
-    default:
+    case "string":
+    case "timestamp":
       return (value) => {
         if (typeof value !== "string") throw mismatch(value, "a String");
         return value;
       };
+    default:
+      return unreachable(type, "type of a shape");
   }
 }
 
@@ -230,8 +233,14 @@ function compileWriter(shape: Shape): Convert {
     case "float":
     case "double":
       return (value) => (Number.isFinite(value) ? value : String(value));
-    default:
+    case "string":
+    case "boolean":
+    case "integer":
+    case "timestamp":
+    case "document":
       return (value) => value;
+    default:
+      return unreachable(shape.type, "type of a shape");
   }
 }
 

@@ -1,7 +1,7 @@
 /** Smithy's RPC v2 in CBOR: `POST /service/NAME/operation/NAME`. CloudWatch. */
 import { decode, encode, Tagged } from "cborg";
 import { AwsError } from "../../errors.ts";
-import { assert } from "../../kernel/assert.ts";
+import { assert, unreachable } from "../../kernel/assert.ts";
 import type { Member, Operation, ServiceModel, Shape } from "../models/shapes.ts";
 import type { WireResponse } from "../protocol.ts";
 import { eventStreamOf } from "./aws-json.ts";
@@ -107,8 +107,10 @@ function compileReader(shape: Shape): Convert {
       return expecting("a timestamp", (value) => value instanceof Date);
     case "document":
       return (value) => value;
-    default:
+    case "string":
       return expecting("a string", (value) => typeof value === "string");
+    default:
+      return unreachable(type, "type of a shape");
   }
 }
 
@@ -153,8 +155,16 @@ function compileWriter(shape: Shape): Convert {
       return bytesOf;
     case "timestamp":
       return (value) => new Tagged(EPOCH_TAG, dateOf(value).getTime() / 1000);
-    default:
+    case "string":
+    case "boolean":
+    case "integer":
+    case "long":
+    case "float":
+    case "double":
+    case "document":
       return (value) => value;
+    default:
+      return unreachable(shape.type, "type of a shape");
   }
 }
 

@@ -1,6 +1,6 @@
 /** Simple values as text: in labels, queries, headers, XML and forms. And the errors that every codec throws. */
 import { AwsError } from "../../errors.ts";
-import { AssertionError } from "../../kernel/assert.ts";
+import { AssertionError, unreachable } from "../../kernel/assert.ts";
 import type { TimestampFormat } from "../models/data.ts";
 import type { Member } from "../models/shapes.ts";
 
@@ -128,8 +128,14 @@ export function textReader(member: Member, otherwise: TimestampFormat): TextRead
       const format = timestampFormatOf(member, otherwise);
       return (text) => parseTimestamp(text, format);
     }
-    default:
+    case "structure":
+    case "list":
+    case "map":
+    case "string":
+    case "document":
       return (text) => text;
+    default:
+      return unreachable(type, "type of a shape");
   }
 }
 
@@ -144,7 +150,18 @@ export function textWriter(member: Member, otherwise: TimestampFormat): TextWrit
       const format = timestampFormatOf(member, otherwise);
       return (value) => formatTimestamp(value, format);
     }
-    default:
+    case "structure":
+    case "list":
+    case "map":
+    case "string":
+    case "boolean":
+    case "integer":
+    case "long":
+    case "float":
+    case "double":
+    case "document":
       return String;
+    default:
+      return unreachable(member.shape.type, "type of a shape");
   }
 }

@@ -1,6 +1,6 @@
 /** Values of a model's shapes as XML: bodies of restXml, answers of awsQuery. */
 import { parseXml, XmlElement, XmlText } from "@rgrove/parse-xml";
-import { assert } from "../../kernel/assert.ts";
+import { assert, unreachable } from "../../kernel/assert.ts";
 import type { XmlNamespace } from "../models/data.ts";
 import type { Member, Shape } from "../models/shapes.ts";
 import { setEntry } from "./json.ts";
@@ -63,11 +63,21 @@ export function xmlReader(member: Member): XmlReader {
         return map;
       };
     }
-    default: {
+    case "string":
+    case "blob":
+    case "boolean":
+    case "integer":
+    case "long":
+    case "float":
+    case "double":
+    case "timestamp":
+    case "document": {
       const read = textReader(member, "iso8601");
       if (shape.type === "string") return textOf;
       return (element) => read(textOf(element).trim());
     }
+    default:
+      return unreachable(shape.type, "type of a shape");
   }
 }
 
@@ -175,10 +185,20 @@ export function xmlWriter(member: Member, name: string): XmlWriter {
       return listWriter(member, name, open);
     case "map":
       return mapWriter(member, name, open);
-    default: {
+    case "string":
+    case "blob":
+    case "boolean":
+    case "integer":
+    case "long":
+    case "float":
+    case "double":
+    case "timestamp":
+    case "document": {
       const write = textWriter(member, "iso8601");
       return (value) => `<${open}>${escapeText(write(value))}</${name}>`;
     }
+    default:
+      return unreachable(shape.type, "type of a shape");
   }
 }
 
