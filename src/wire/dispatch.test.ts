@@ -14,6 +14,7 @@ import {
   ResourceNotFoundException,
   TooManyRequestsException,
 } from "@aws-sdk/client-lambda";
+import { AssumeRoleWithWebIdentityCommand, GetCallerIdentityCommand, STSClient } from "@aws-sdk/client-sts";
 import { resourceNotFound, tooManyRequests } from "../errors.ts";
 import { ManualClock, systemClock } from "../kernel/clock.ts";
 import { deferred } from "../kernel/deferred.ts";
@@ -199,6 +200,55 @@ describe("the AWS SDK against the server", () => {
   });
 });
 
+describe("services whose operation is named in a form", () => {
+  const operations: Service["operations"] = {
+    GetCallerIdentity: (_input, { principal }) => ({ xml: `<Arn>${principal.arn}</Arn>` }),
+    AssumeRoleWithWebIdentity: (_input, { principal }) => ({ xml: `<Audience>${principal.kind}</Audience>` }),
+  };
+  const stsClient = (server: FakeServer, overrides: object = {}) => {
+    const { endpoint, accessKeyId, secretAccessKey } = server;
+    const credentials = { accessKeyId, secretAccessKey, ...overrides };
+    return new STSClient({ endpoint, region: "us-east-1", maxAttempts: 1, credentials });
+  };
+
+  it("are served, signed and (where the model says so) not", async () => {
+    await using server = await startFakeServer(operations);
+    const sts = stsClient(server);
+    const { Arn } = await sts.send(new GetCallerIdentityCommand());
+    assert.equal(Arn, "arn:aws:iam::000000000000:root");
+    const federated = { RoleArn: "r".repeat(20), RoleSessionName: "me", WebIdentityToken: "token" };
+    const { Audience } = await sts.send(new AssumeRoleWithWebIdentityCommand(federated));
+    assert.equal(Audience, "anonymous");
+    sts.destroy();
+  });
+
+  it("refuse in their own words", async () => {
+    await using server = await startFakeServer(operations);
+    const names: string[] = [];
+    for (const overrides of [
+      { secretAccessKey: "wrong" },
+      { accessKeyId: "AKIAX" },
+      { sessionToken: "foreign" },
+    ]) {
+      const sts = stsClient(server, overrides);
+      names.push((await failure(sts.send(new GetCallerIdentityCommand()))).name);
+      sts.destroy();
+    }
+    assert.deepEqual(names, ["SignatureDoesNotMatch", "InvalidClientTokenId", "InvalidClientTokenId"]);
+    const headers = { "content-type": "application/x-www-form-urlencoded" };
+    const post = async (form: string) => send(server, { method: "POST", path: "/", headers }, form);
+    const unsigned = await post("Action=GetCallerIdentity&Version=2011-06-15");
+    assert.equal(unsigned.status, 403);
+    assert.match(unsigned.text, /<Code>MissingAuthenticationToken<.*Request is missing Authentication Token/);
+    const unknown = await post("Action=Nothing&Version=2011-06-15");
+    assert.equal(unknown.status, 400);
+    assert.match(
+      unknown.text,
+      /<Code>InvalidAction<.*Could not find operation Nothing for version 2011-06-15/,
+    );
+  });
+});
+
 describe("plain HTTP", () => {
   it("gets AWS's words for paths that no model knows, and a request id", async () => {
     await using server = await startFakeServer(echo);
@@ -235,6 +285,20 @@ describe("plain HTTP", () => {
     const { status, text } = await send(server, { method: "POST", path }, '{"a":1}');
     assert.deepEqual([status, text], [200, '{"a":1}']);
     assert.deepEqual(arns, ["arn:aws:iam::000000000000:root"]);
+  });
+
+  it("is nobody with authentication switched off, when a page from elsewhere sent it", async () => {
+    await using server = await startFakeServer(echo, { auth: "none" });
+    const path = "/2015-03-31/functions/f/invocations";
+    const attempt = async (headers: http.OutgoingHttpHeaders) =>
+      (await send(server, { method: "POST", path, headers }, "{}")).status;
+    assert.equal(await attempt({ host: "localhost:1", origin: "http://localhost:4566" }), 200);
+    assert.equal(await attempt({ host: "bucket.s3.localhost:4566" }), 200);
+    assert.equal(await attempt({ host: "[::1]:4566", origin: "https://[::1]" }), 200);
+    assert.equal(await attempt({ origin: "https://example.com" }), 403);
+    assert.equal(await attempt({ origin: "null" }), 403);
+    assert.equal(await attempt({ host: "rebound.example.com:4566" }), 403);
+    assert.equal(await attempt({ host: "localhost.example.com" }), 403);
   });
 
   it("reaches routes before the models, and their faults are answered too", async () => {

@@ -12,6 +12,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import { decodeAwsChunked, isAwsChunked } from "./aws-chunked.ts";
 import { ANONYMOUS, Exchange } from "./exchange.ts";
 import { isLoopback } from "./listener.ts";
+import { assertLocalOrigin } from "./local-origin.ts";
 import type { Match, Protocols, WireResponse } from "./protocol.ts";
 import { BodyReader, type BodyReceiver } from "./read-body.ts";
 import type { Service } from "./service.ts";
@@ -96,6 +97,7 @@ export class Dispatcher {
 
   #authenticateHead(exchange: Exchange, match: Match, parts: SignatureParts | undefined): void {
     if (this.#options.auth === "none" && isLoopback(exchange.request.socket.localAddress)) {
+      assertLocalOrigin(exchange.headers);
       exchange.principal = this.#root;
       return;
     }

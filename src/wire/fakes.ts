@@ -17,9 +17,39 @@ import { SignatureVerifier } from "./sigv4.ts";
 
 const INVOKE = /^\/2015-03-31\/functions\/([^/]+)\/invocations$/;
 
+/** STS: forms that name their operation in the body; the input is empty, an output is XML text. */
+const STS_ACTIONS: Readonly<Record<string, Pick<Match, "auth">>> = {
+  GetCallerIdentity: {},
+  AssumeRoleWithWebIdentity: { auth: "none" },
+};
+
+const fakeSts: Protocols = {
+  match: () => ({ service: "sts", operation: "", protocol: "awsQuery", labels: {}, bodyBytesMax: 10_000 }),
+  resolve(match, { body }) {
+    const action = new URLSearchParams(body.toString()).get("Action") ?? "";
+    const known = STS_ACTIONS[action];
+    return known && { ...match, ...known, operation: action };
+  },
+  decode: () => ({}),
+  encode: ({ operation }, { xml }, requestId) => ({
+    status: 200,
+    headers: { "x-amzn-RequestId": requestId, "content-type": "text/xml" },
+    body: Buffer.from(
+      `<${operation}Response><${operation}Result>${String(xml)}</${operation}Result></${operation}Response>`,
+    ),
+  }),
+  encodeError: (_match, { code, status, message }, requestId) => ({
+    status,
+    headers: { "x-amzn-RequestId": requestId, "content-type": "text/xml" },
+    body: Buffer.from(
+      `<ErrorResponse><Error><Code>${code}</Code><Message>${message}</Message></Error></ErrorResponse>`,
+    ),
+  }),
+};
+
 /**
  * Lambda's Invoke, GetAccountSettings and (without a handler) ListFunctions; `/open` needs no signature. The input is
- * `{ FunctionName, Payload }`; an output has `Payload` (a Buffer or an iterable of Buffers) or becomes JSON.
+ * `{ FunctionName, Payload }`; an output has `Payload` (a Buffer or an iterable of Buffers) or becomes JSON. Forms are STS's.
  */
 export function fakeProtocols(bodyBytesMax = 1024 * 1024): Protocols {
   const matchOf = (operation: string, labels: Record<string, string> = {}): Match => ({
@@ -31,22 +61,28 @@ export function fakeProtocols(bodyBytesMax = 1024 * 1024): Protocols {
     ...(operation === "Open" ? { auth: "none" as const } : {}),
   });
   return {
-    match({ method, path }) {
+    match(head, signingName) {
+      const { method, path } = head;
+      if (head.headers["content-type"]?.startsWith("application/x-www-form-urlencoded")) {
+        return fakeSts.match(head, signingName);
+      }
       const invoke = method === "POST" ? INVOKE.exec(path) : null;
       if (invoke) return matchOf("Invoke", { FunctionName: invoke[1] ?? "" });
       if (path === "/2016-08-19/account-settings") return matchOf("GetAccountSettings");
       if (path === "/2015-03-31/functions") return matchOf("ListFunctions");
       return path === "/open" ? matchOf("Open") : undefined;
     },
-    resolve: (match) => match,
+    resolve: (match, request) => (match.service === "sts" ? fakeSts.resolve(match, request) : match),
     decode: (match, request) => ({ ...match.labels, Payload: request.body }),
-    encode(_match, output, requestId): WireResponse {
+    encode(match, output, requestId): WireResponse {
+      if (match.service === "sts") return fakeSts.encode(match, output, requestId);
       const headers = { "x-amzn-RequestId": requestId, "content-type": "application/json" };
       const { Payload, ...members } = output;
       const body = Payload as WireResponse["body"] | undefined;
       return { status: 200, headers, body: body ?? Buffer.from(JSON.stringify(members)) };
     },
-    encodeError(_match, error, requestId): WireResponse {
+    encodeError(match, error, requestId): WireResponse {
+      if (match?.service === "sts") return fakeSts.encodeError(match, error, requestId);
       const headers = {
         "x-amzn-RequestId": requestId,
         "x-amzn-errortype": error.code,
@@ -83,7 +119,7 @@ export async function startFakeServer(
   if (!created) throw new AwsError("InternalFailure", "a new store has a root key already", { status: 500 });
   const dispatcher = new Dispatcher({
     protocols: fakeProtocols(),
-    services: [{ model: "lambda", operations }],
+    services: ["lambda", "sts"].map((model) => ({ model, operations })),
     verifier: new SignatureVerifier({ credentials, clock }),
     authorizer: allowAuthenticated,
     logger: silentLogger,

@@ -80,7 +80,7 @@ describe("broken and hostile clients", () => {
       "Content-Length: 3\r\nTransfer-Encoding: chunked",
     ]) {
       const { socket, ended } = dial(server);
-      socket.write(`POST ${INVOKE} HTTP/1.1\r\nHost: h\r\n${smuggling}\r\n\r\nabcd`);
+      socket.write(`POST ${INVOKE} HTTP/1.1\r\nHost: localhost\r\n${smuggling}\r\n\r\nabcd`);
       assert.match(await ended, /^HTTP\/1\.1 400 /);
     }
   });
@@ -88,7 +88,7 @@ describe("broken and hostile clients", () => {
   it("answers giant headers with 431", async () => {
     await using server = await open();
     const { socket, ended } = dial(server);
-    socket.write(`GET / HTTP/1.1\r\nHost: h\r\nX-Giant: ${"x".repeat(100_000)}\r\n\r\n`);
+    socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\nX-Giant: ${"x".repeat(100_000)}\r\n\r\n`);
     assert.match(await ended, /^HTTP\/1\.1 431 /);
     await assertAlive(server);
   });
@@ -106,7 +106,7 @@ describe("broken and hostile clients", () => {
     await using server = await open({ listener: FAST });
     for (const start of [
       "GET / HTTP/1.1\r\nX-Slow: ",
-      `POST ${INVOKE} HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nabc`,
+      `POST ${INVOKE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc`,
     ]) {
       const { socket, ended } = dial(server);
       socket.write(start);
@@ -118,7 +118,7 @@ describe("broken and hostile clients", () => {
   it("recognises a method that starts like HTTP/2, byte by byte", async () => {
     await using server = await open();
     const { socket, ended } = dial(server);
-    for (const byte of `POST ${INVOKE} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`) {
+    for (const byte of `POST ${INVOKE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok`) {
       await new Promise((resolve) => socket.write(byte, resolve));
     }
     assert.match(await ended, /^HTTP\/1\.1 200 OK\r\n[^]*\r\n\r\nok$/);
@@ -131,8 +131,8 @@ describe("broken and hostile clients", () => {
       { auth: "none" },
     );
     const { socket, ended } = dial(server);
-    socket.write("POST /open HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nhalf");
-    await new Promise((resolve) => socket.end(resolve));
+    socket.write("POST /open HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf");
+    await new Promise<void>((resolve) => socket.end(resolve));
     await ended;
     await assertAlive(server);
     assert.equal(calls, 0);
@@ -142,7 +142,7 @@ describe("broken and hostile clients", () => {
     await using server = await open();
     const { socket, ended } = dial(server);
     const post = (body: string, more = "") =>
-      `POST ${INVOKE} HTTP/1.1\r\nHost: h\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
+      `POST ${INVOKE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`;
     socket.write(post("first") + post("second") + post("third", "Connection: close\r\n"));
     assert.deepEqual((await ended).match(/first|second|third/g), ["first", "second", "third"]);
   });
@@ -302,6 +302,34 @@ describe("closing", () => {
     await server[Symbol.asyncDispose]();
   });
 
+  it("answers what still comes on a busy connection, and tells its client to leave", async () => {
+    const [running, both, release] = [deferred(), deferred(), deferred()];
+    let calls = 0;
+    const operations: Service["operations"] = {
+      Invoke: async ({ Payload }: { Payload: Buffer }) => {
+        calls += 1;
+        (calls === 1 ? running : both).resolve();
+        await release.promise;
+        return { Payload };
+      },
+    };
+    const server = await startFakeServer(operations, { auth: "none" });
+    const { socket, ended } = dial(server);
+    const post = (body: string) =>
+      socket.write(`POST ${INVOKE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n${body}`);
+    post("one");
+    await running.promise;
+    const closed = server.listener.close(60_000);
+    post("two");
+    await both.promise;
+    release.resolve();
+    const [first, second] = (await ended).split("one");
+    assert.doesNotMatch(first ?? "", /connection: close/i);
+    assert.match(second ?? "", /connection: close[^]*two$/i);
+    await closed;
+    await server[Symbol.asyncDispose]();
+  });
+
   it("cuts what has not finished in time", async () => {
     const running = deferred();
     const operations: Service["operations"] = {
@@ -313,7 +341,7 @@ describe("closing", () => {
     };
     const server = await startFakeServer(operations, { auth: "none" });
     const { socket, ended } = dial(server);
-    socket.write(`POST ${INVOKE} HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}`);
+    socket.write(`POST ${INVOKE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}`);
     await running.promise;
     await server.listener.close(10);
     assert.equal(await ended, "");

@@ -64,11 +64,6 @@ export class Listener {
     this.#http2 = this.#createHttp2();
   }
 
-  /** Whether `close` was called: answers then tell the client not to use the connection again. */
-  get closing(): boolean {
-    return this.#closing !== undefined;
-  }
-
   /** Starts to listen; may be called for several addresses. Port 0 takes a free one. Rejects with the system's error. */
   async listen(port: number, host: string): Promise<net.AddressInfo> {
     if (this.#options.loopbackOnly && !isLoopback(host)) {
@@ -126,7 +121,11 @@ export class Listener {
   }
 
   #createHttp1(): http.Server {
-    const { handle } = this.#options;
+    const serve: RequestListener = (request, response, expectsContinue) => {
+      // Whoever keeps asking on its connection while the server stops would never let it go.
+      if (this.#closing) response.shouldKeepAlive = false;
+      this.#options.handle(request, response, expectsContinue);
+    };
     const headersTimeout = this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
     const server = http.createServer(
       {
@@ -139,10 +138,10 @@ export class Listener {
         // A missing host fails the signature; here it would be answered without a request id.
         requireHostHeader: false,
       },
-      (request, response) => handle(request, response, false),
+      (request, response) => serve(request, response, false),
     );
-    server.on("checkContinue", (request, response) => handle(request, response, true));
-    server.on("checkExpectation", (request, response) => handle(request, response, false));
+    server.on("checkContinue", (request, response) => serve(request, response, true));
+    server.on("checkExpectation", (request, response) => serve(request, response, false));
     server.on("clientError", answerClientError);
     // This server never listens itself; its watch over slow requests starts with this event.
     server.emit("listening");
@@ -187,7 +186,7 @@ export class Listener {
 
   /** False when the listener is closing. */
   #track(socket: net.Socket): boolean {
-    if (this.closing) {
+    if (this.#closing) {
       socket.destroy();
       return false;
     }
