@@ -3,7 +3,7 @@
  * bounds, clear errors. Method: the shared suite, then one data folder per test.
  */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -86,6 +86,41 @@ test("a database that reached its bound refuses writes with a hint, stays readab
   assert.deepEqual(keys, ["beside", "small"]);
   await store.write([{ op: "put", kind: "kind", key: "after", value: 1 }]);
   await store.close();
+});
+
+test("after an unclean end the data is checked: whole data opens, damage is refused with a hint", async () => {
+  await using folder = await temporaryFolder();
+  await using copies = await temporaryFolder();
+  const store = await openSqliteStore({ directory: folder.path, clock: systemClock });
+  const value = "x".repeat(1000);
+  for (let key = 0; key < 100; key++) {
+    await store.write([{ op: "put", kind: "kind", key: String(key), value }]);
+  }
+  const records = await store.list("kind");
+  // What a crash leaves: the files as they are while the store is open. The tables are made to lie in the database itself.
+  const operator = new DatabaseSync(join(folder.path, "hornero.db"));
+  operator.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  operator.close();
+  await store.write([{ op: "delete", kind: "kind", key: "0" }]);
+  const [whole, damaged] = [join(copies.path, "whole"), join(copies.path, "damaged")];
+  for (const copy of [whole, damaged]) await cp(folder.path, copy, { recursive: true });
+  await store.close();
+
+  const again = await openSqliteStore({ directory: whole, clock: systemClock });
+  assert.deepEqual(
+    await again.list("kind"),
+    records.filter(({ key }) => key !== "0"),
+  );
+  await again.close();
+
+  const bytes = await readFile(join(damaged, "hornero.db"));
+  bytes.fill(0xff, 4096 * 10, 4096 * 16);
+  await writeFile(join(damaged, "hornero.db"), bytes);
+  await assert.rejects(openSqliteStore({ directory: damaged, clock: systemClock }), (error) => {
+    assert(error instanceof StoreFailure);
+    assert.match(error.hint ?? "", /restore a backup/);
+    return true;
+  });
 });
 
 test("data of a newer version is refused, not touched", async () => {
