@@ -90,6 +90,7 @@ const libcUmount2 = bind("umount2", "int", ["str", "int"]);
 const libcPipe2 = bind("pipe2", "int", ["void *", "int"]);
 const libcWaitpid = bind("waitpid", "int", ["int", "void *", "int"]);
 const libcSetrlimit = bind("setrlimit", "int", ["int", "void *"]);
+const libcIfNametoindex = bind("if_nametoindex", "uint", ["str"]);
 const libcSocketpair = bind("socketpair", "int", ["int", "int", "int", "void *"]);
 const libcSocket = bind("socket", "int", ["int", "int", "int"]);
 const libcBind = bind("bind", "int", ["int", "void *", "uint"]);
@@ -245,6 +246,13 @@ export function netlinkSocket(protocol: number): number {
   address.writeUInt16LE(AF_NETLINK, 0);
   checked("bind", libcBind(fd, address, address.length), "AF_NETLINK");
   return fd;
+}
+
+/** The index of an interface of the network namespace that the thread is in. */
+export function interfaceIndex(name: string): number {
+  const index = libcIfNametoindex(name);
+  if (index === 0) throw new SystemCallError("if_nametoindex", koffi.errno(), name);
+  return index;
 }
 
 export function send(fd: number, data: Buffer): void {

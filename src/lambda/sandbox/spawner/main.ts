@@ -5,22 +5,7 @@
  * it ends, for whatever reason, the kernel ends every process, mount and interface in them. It ends when the server's
  * end of the IPC channel closes. It reads no configuration, listens to nobody else and does only what protocol.ts lists.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
-import { ENVIRONMENT_FILE_DESCRIPTORS_MAX } from "../../../limits.ts";
-import { openCgroups, type CgroupTree } from "../cgroups.ts";
-import type { Walls } from "../sandbox.ts";
-import { seccompProgram } from "../seccomp.ts";
-import { failure, send, sendDescriptor } from "./channel.ts";
-import { AnnouncedFolders } from "./folders.ts";
-import {
-  CLONE_FS,
-  keepFromChildren,
-  lowerResourceLimits,
-  mount,
-  MS_NODEV,
-  MS_NOSUID,
-  unshare,
-} from "./libc.ts";
+import { failure, send } from "./channel.ts";
 import {
   parseRequest,
   parseStart,
@@ -29,127 +14,65 @@ import {
   type SpawnerRequest,
   type StartMessage,
 } from "./protocol.ts";
-import { RuntimeRoots } from "./roots.ts";
-import { Sandboxes, tmpfsStorage } from "./sandboxes.ts";
+import type { Sandboxes } from "./sandboxes.ts";
+import { setUp, type Spawner } from "./set-up.ts";
 
-/** Every host has it, everybody may enter it, and nothing that the spawner needs is in it. */
-const PRIVATE_FOLDER = "/tmp";
-const PRIVATE_FOLDER_BYTES = 16 * 1024 * 1024;
-
-interface Spawner {
-  readonly sandboxes: Sandboxes;
-  readonly cgroups: CgroupTree;
-  readonly walls: Walls;
-}
-
-function start(message: StartMessage): Spawner {
-  lowerResourceLimits(ENVIRONMENT_FILE_DESCRIPTORS_MAX);
-  keepFromChildren(3);
-  // A working directory of this thread's own: entering another mount namespace takes that.
-  unshare(CLONE_FS);
-  process.chdir("/");
-  // Opened before the private folder hides the host's.
-  const folders = new AnnouncedFolders([message.codeDirectory, ...message.runtimesDirectories]);
-  mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV);
-  mount("tmpfs", PRIVATE_FOLDER, "tmpfs", MS_NOSUID | MS_NODEV, `mode=755,size=${PRIVATE_FOLDER_BYTES}`);
-  const stagingPath = `${PRIVATE_FOLDER}/staging`;
-  mkdirSync(stagingPath);
-  const seccompPath = `${PRIVATE_FOLDER}/seccomp.bpf`;
-  writeFileSync(seccompPath, seccompProgram(process.arch === "arm64" ? "arm64" : "x64"));
-  const cgroups = openCgroups({ instance: message.instance });
-  cgroups.sweep();
-  const sandboxes = new Sandboxes({
-    folders,
-    roots: new RuntimeRoots(`${PRIVATE_FOLDER}/roots`, folders, {}),
-    cgroups,
-    network: { seatCount: 4096, address: () => undefined, enter: (_index, start) => start() },
-    storage: tmpfsStorage,
-    stagingPath,
-    seccompPath,
-    separateAccounts: message.separateAccounts,
-    onExit: (id, exit) => send({ type: "exited", id, exit }),
-    onHandles: (id, { output, link }) => {
-      sendDescriptor("output", id, output);
-      if (link !== undefined) sendDescriptor("link", id, link);
-    },
-  });
-  return { sandboxes, cgroups, walls: walls(cgroups) };
-}
-
-function walls(cgroups: CgroupTree): Walls {
-  const { memory, cpu, pids } = cgroups.available;
-  return {
-    filesystem: { holds: true, detail: "a read-only root of what a function needs, in a mount namespace" },
-    processes: {
-      holds: true,
-      detail: "pid, ipc, uts and user namespaces; no capabilities; no new privileges",
-    },
-    network: { holds: false, detail: "functions share the spawner's network" },
-    egress: { holds: true, detail: "functions share the spawner's network" },
-    memoryLimit: memory,
-    cpuLimit: cpu,
-    processLimit: pids,
-    systemCalls: { holds: true, detail: "seccomp allow-list" },
-    ephemeralStorage: { holds: false, detail: "/tmp has the exact size, but what is in it counts as memory" },
-  };
-}
-
-async function act({ sandboxes }: Spawner, command: SpawnerRequest): Promise<Created | undefined> {
+async function act(sandboxes: Sandboxes, command: SpawnerRequest): Promise<Created | void> {
   switch (command.op) {
     case "ping":
-      return undefined;
+      return;
     case "create":
       return await sandboxes.create(command);
     case "specialise":
-      await sandboxes.specialise(command);
-      return undefined;
+      return await sandboxes.specialise(command);
     case "signal":
-      sandboxes.signal(command.id, command.signal);
-      return undefined;
+      return sandboxes.signal(command.id, command.signal);
     case "freeze":
-      sandboxes.freeze(command.id);
-      return undefined;
+      return sandboxes.freeze(command.id);
     case "thaw":
-      sandboxes.thaw(command.id);
-      return undefined;
+      return sandboxes.thaw(command.id);
     case "destroy":
-      await sandboxes.destroy(command.id);
-      return undefined;
+      return await sandboxes.destroy(command.id);
   }
 }
 
-async function answer(spawner: Spawner, message: unknown): Promise<void> {
+async function answer(sandboxes: Sandboxes, message: unknown): Promise<void> {
   let request = requestNumber(message);
   try {
     const parsed = parseRequest(message);
     request = parsed.request;
-    const result = await act(spawner, parsed.command);
-    send({ type: "reply", request, ...(result === undefined ? {} : { result }) });
+    const result = await act(sandboxes, parsed.command);
+    send({ type: "reply", request, ...(result ? { result } : {}) });
   } catch (error) {
     if (request === undefined) throw error;
     send({ type: "refusal", request, failure: failure(error) });
   }
 }
 
-async function stop(spawner: Spawner | undefined): Promise<void> {
-  await spawner?.sandboxes.destroyAll();
-  spawner?.cgroups.close();
-  process.exit(0);
-}
-
-let spawner: Spawner | undefined;
-
-process.title = "hornero-spawner";
-process.once("message", (message) => {
+async function serve(message: unknown): Promise<Spawner | undefined> {
+  let start: StartMessage;
   try {
-    spawner = start(parseStart(message));
+    start = parseStart(message);
+    const spawner = await setUp(start);
+    process.on("message", (later) => void answer(spawner.sandboxes, later));
+    send({ type: "started", started: spawner.started });
+    return spawner;
   } catch (error) {
     send({ type: "failed", failure: failure(error) });
     process.disconnect();
-    return;
+    return undefined;
   }
-  const started = spawner;
-  process.on("message", (later) => void answer(started, later));
-  send({ type: "started", started: { walls: spawner.walls } });
+}
+
+process.title = "hornero-spawner";
+const spawner = new Promise<Spawner | undefined>((resolve, reject) => {
+  process.once("message", (message) => void serve(message).then(resolve, reject));
+  // A server that ends before it has said a word.
+  process.once("disconnect", () => resolve(undefined));
 });
-process.once("disconnect", () => void stop(spawner));
+process.once("disconnect", () => {
+  void spawner.then(async (running) => {
+    await running?.close();
+    process.exit(0);
+  });
+});
