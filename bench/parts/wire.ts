@@ -1,10 +1,10 @@
 /**
- * What listener, SigV4 and dispatch cost on top of bare node:http: the paired ratio of a signed POST that is echoed.
+ * What listener, SigV4, dispatch and the protocols cost on top of bare node:http: the paired ratio of a signed POST that is echoed.
  *
  *     node bench/parts/wire.ts [rounds] [requests per round]
  *
- * Two server processes stand side by side, one a bare node:http echo, one the whole wire with a fake handler; this process
- * is the client. Rounds are interleaved A B B A, so that the machine's drift hits both; ratios are of one round's
+ * Two server processes stand side by side, one a bare node:http echo, one the whole wire with Lambda's
+ * model and a handler that echoes; this process is the client. Rounds are interleaved A B B A, so that the machine's drift hits both; ratios are of one round's
  * medians, and the figure is the median of the ratios. Every answer is checked. The bare server gets the same bytes,
  * signature and all, so that parsing them is not part of the difference.
  */
@@ -15,6 +15,7 @@ import net from "node:net";
 import { SignatureV4 } from "@smithy/signature-v4";
 import { createHash, createHmac } from "node:crypto";
 import { startFakeServer } from "../../src/wire/fakes.ts";
+import { createProtocols } from "../../src/wire/protocols.ts";
 
 const PATH = "/2015-03-31/functions/echo/invocations";
 const BODY = JSON.stringify({ text: "x".repeat(89) });
@@ -34,9 +35,10 @@ interface Target {
 
 async function serve(role: string): Promise<void> {
   if (role === "wire") {
-    const server = await startFakeServer({
-      Invoke: async ({ Payload }: { Payload: Buffer }) => ({ Payload }),
-    });
+    const operations = {
+      Invoke: async ({ Payload }: { Payload: Buffer }) => ({ StatusCode: 200, Payload }),
+    };
+    const server = await startFakeServer(operations, { protocols: createProtocols(["lambda"]) });
     const { port, accessKeyId, secretAccessKey } = server;
     process.send?.({ port, accessKeyId, secretAccessKey });
     return;

@@ -326,7 +326,7 @@ describe("plain HTTP", () => {
       const answer = await send(server, { method: "POST", path, headers, agent }, "x".repeat(100_000));
       assert.equal(answer.status, 413);
       assert.equal(answer.headers["x-amzn-errortype"], "RequestEntityTooLargeException");
-      assert.match(answer.text, /Request must be smaller than 1000 bytes for the Invoke operation/);
+      assert.match(answer.text, /Request must be smaller than 1000 bytes for the InvokeFunction operation/);
     }
     const next = await send(server, { method: "POST", path, agent }, "x".repeat(1000));
     assert.equal(next.text.length, 1000);

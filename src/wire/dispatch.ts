@@ -240,7 +240,9 @@ function tooLarge({ service, operation, bodyBytesMax }: Match): AwsError {
     const message = "Your proposed upload exceeds the maximum allowed size";
     return new AwsError("EntityTooLarge", message, { status: 400 });
   }
-  const message = `Request must be smaller than ${bodyBytesMax} bytes for the ${operation} operation`;
+  // Lambda's front calls Invoke by the name of its IAM action.
+  const name = service === "lambda" && operation === "Invoke" ? "InvokeFunction" : operation;
+  const message = `Request must be smaller than ${bodyBytesMax} bytes for the ${name} operation`;
   return new AwsError("RequestEntityTooLargeException", message, { status: 413 });
 }
 
