@@ -33,7 +33,7 @@ const BANS: readonly Ban[] = [
   },
   { what: /\bMath\.random\(/, instead: "kernel/ids.ts or an injected source" },
   { what: /\bsetInterval\(/, instead: "Clock.after, rescheduled by what it does" },
-  { what: /\bexecSync\(|\bexec\(\s*[`"']/, instead: "execFile with a list of arguments" },
+  { what: /\bexecSync\(|(?<![.\w])exec\(\s*[`"']/, instead: "execFile with a list of arguments" },
   {
     what: /\bprocess\.exit\(/,
     instead: "an error, so that what is open is closed",
