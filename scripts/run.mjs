@@ -13,7 +13,8 @@ export function run(file, args, options = {}) {
     cwd: options.cwd ?? process.cwd(),
   });
   // A terminal sends Ctrl-C to the child as well; a supervisor signals only us.
-  for (const signal of SIGNALS) process.on(signal, () => (process.stdin.isTTY && signal === "SIGINT" ? undefined : child.kill(signal)));
+  for (const signal of SIGNALS)
+    process.on(signal, () => (process.stdin.isTTY && signal === "SIGINT" ? undefined : child.kill(signal)));
   child.on("error", (error) => {
     process.stderr.write(`hornero: ${error.message}\n`);
     process.exit(1);

@@ -76,7 +76,16 @@ export function ensureServerUser() {
   if (!isRoot || /^hornero:/m.test(readFileSync("/etc/passwd", "utf8"))) return;
   const done = spawnSync(
     "useradd",
-    ["--system", "--user-group", "--no-create-home", "--home-dir", "/var/lib/hornero", "--shell", "/usr/sbin/nologin", "hornero"],
+    [
+      "--system",
+      "--user-group",
+      "--no-create-home",
+      "--home-dir",
+      "/var/lib/hornero",
+      "--shell",
+      "/usr/sbin/nologin",
+      "hornero",
+    ],
     { stdio: ["ignore", "ignore", "inherit"] },
   );
   if (done.status !== 0) say("Could not create the user 'hornero': the server will refuse to run as root.");
@@ -84,7 +93,9 @@ export function ensureServerUser() {
 
 function has({ program, module }) {
   if (!onPath(program)) return false;
-  return module === undefined || spawnSync(program, ["-c", `import ${module}`], { stdio: "ignore" }).status === 0;
+  return (
+    module === undefined || spawnSync(program, ["-c", `import ${module}`], { stdio: "ignore" }).status === 0
+  );
 }
 
 export function onPath(program) {

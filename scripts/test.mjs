@@ -29,7 +29,10 @@ function tests() {
   ensureSystemPackages({ forTests: true });
   ensureServerUser();
   const tools = ensureAwsTools();
-  const found = files.length > 0 ? files : [...list("src"), ...list("runtimes"), ...list("test"), ...list("models")].sort();
+  const found =
+    files.length > 0
+      ? files
+      : [...list("src"), ...list("runtimes"), ...list("test"), ...list("models")].sort();
   const done = spawnSync(
     node,
     ["--test", "--test-concurrency=2", "--test-timeout=300000", "--test-reporter=spec", ...found],
@@ -49,7 +52,8 @@ function ensureAwsTools() {
   const quiet = { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"], env };
   if (spawnSync("python3", ["-m", "venv", folder], quiet).status !== 0) return undefined;
   const pip = join(folder, "bin", "pip");
-  if (spawnSync(pip, ["install", "--quiet", "--disable-pip-version-check", ...AWS_TOOLS], quiet).status !== 0) return undefined;
+  if (spawnSync(pip, ["install", "--quiet", "--disable-pip-version-check", ...AWS_TOOLS], quiet).status !== 0)
+    return undefined;
   writeFileSync(stamp, AWS_TOOLS.join("\n"));
   return join(folder, "bin");
 }
@@ -63,7 +67,11 @@ function list(folder) {
 }
 
 function step(name, command, commandArgs) {
-  const done = spawnSync(node, [join(ROOT, "node_modules", ".bin", command), ...commandArgs], { cwd: ROOT, stdio: "inherit", env });
+  const done = spawnSync(node, [join(ROOT, "node_modules", ".bin", command), ...commandArgs], {
+    cwd: ROOT,
+    stdio: "inherit",
+    env,
+  });
   if (done.status === 0) return;
   process.stderr.write(`\n${name}: not clean. ${name === "format" ? "`npm run format` mends it." : ""}\n`);
   process.exit(done.status ?? 1);

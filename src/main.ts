@@ -30,7 +30,7 @@ import type { Logger } from "./telemetry/logger.ts";
 import { Dispatcher } from "./wire/dispatch.ts";
 import { Listener } from "./wire/listener.ts";
 import { createProtocols } from "./wire/protocols.ts";
-import { healthRoute, wireRoute } from "./wire/routes.ts";
+import { healthRoute, rootRoute, wireRoute } from "./wire/routes.ts";
 import { SignatureVerifier } from "./wire/sigv4.ts";
 
 export interface RunningServer {
@@ -60,6 +60,8 @@ export async function startServer(configuration: Configuration, logger: Logger):
     const codeDirectory = join(dataDirectory, "code");
     prepareDataDirectory(dataDirectory, [runtimesDirectory, codeDirectory]);
     const runtimes = createRuntimeCatalogue({ cacheDirectory: runtimesDirectory, clock, logger });
+    // Without walls there is nothing that needs root: the processes themselves must not have it.
+    if (configuration.driver === "process") becomeServerUser(dataDirectory);
     const { driver, network } = await chooseDriver({
       ...configuration,
       codeDirectory,
@@ -79,7 +81,11 @@ export async function startServer(configuration: Configuration, logger: Logger):
       createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId }),
       createMeter({ directory: join(dataDirectory, "meter"), store, clock }),
     ]);
-    closers.push(() => credentials.close(), () => meter.close(), () => logs.close());
+    closers.push(
+      () => credentials.close(),
+      () => meter.close(),
+      () => logs.close(),
+    );
     const rootKey = credentials.rootAccessKey();
 
     const control = await createControl({
@@ -98,7 +104,14 @@ export async function startServer(configuration: Configuration, logger: Logger):
     let lastId = 0;
     const instance = newHexId(4);
     const nextId = () => `${instance}-${(lastId += 1)}`;
-    const pool = new WarmPool({ driver, clock, logger, nextId, sizePerKind: configuration.poolSize, sizeTotalMax: POOL_TOTAL_MAX });
+    const pool = new WarmPool({
+      driver,
+      clock,
+      logger,
+      nextId,
+      sizePerKind: configuration.poolSize,
+      sizeTotalMax: POOL_TOTAL_MAX,
+    });
     closers.push(() => pool.close());
     const runtimeApi = new RuntimeApi();
     if (network.runtimeApi) runtimeApi.attach(network.runtimeApi.handle);
@@ -110,7 +123,8 @@ export async function startServer(configuration: Configuration, logger: Logger):
       runtimeApi,
       runtimes,
       codeFolder: (sha256Hex) => blobs.unpack(sha256Hex),
-      credentials: ({ role }, sessionName) => credentials.mintForRole(role, sessionName, 2 * ENVIRONMENT_AGE_MS_MAX),
+      credentials: ({ role }, sessionName) =>
+        credentials.mintForRole(role, sessionName, 2 * ENVIRONMENT_AGE_MS_MAX),
       region,
       nextId,
     });
@@ -135,17 +149,24 @@ export async function startServer(configuration: Configuration, logger: Logger):
       placement.retire(functionArn, version, kind === "deleted" ? undefined : revisionId),
     );
     const asynchronous = new AsynchronousQueue({ clock, runner: placement, meter, logger });
-    const invoke = createInvoke({ directory: control.directory, runner: placement, meter, asynchronous, clock });
+    const invoke = createInvoke({
+      directory: control.directory,
+      runner: placement,
+      meter,
+      asynchronous,
+      clock,
+    });
 
     const services = [
       { model: "lambda", operations: { ...control.operations, ...invoke } },
       logs.service,
       createSts({ credentials, clock }),
     ];
+    const verifier = new SignatureVerifier({ credentials, clock });
     const dispatcher = new Dispatcher({
       protocols: createProtocols(services.map(({ model }) => model)),
       services,
-      verifier: new SignatureVerifier({ credentials, clock }),
+      verifier,
       authorizer: allowAuthenticated,
       logger,
       region,
@@ -154,9 +175,20 @@ export async function startServer(configuration: Configuration, logger: Logger):
       routes: [
         healthRoute,
         wireRoute(CODE_PATH_PREFIX, (path, query) => control.downloadCode(path, query)),
+        rootRoute({
+          prefix: "/_hornero/bill",
+          verifier,
+          auth: configuration.auth,
+          answer: (query) => meter.bill({ month: query.get("month") ?? monthOf(clock.nowMs()) }),
+        }),
       ],
     });
-    const listener = new Listener({ handle: dispatcher.handle, clock, logger, loopbackOnly: configuration.auth === "none" });
+    const listener = new Listener({
+      handle: dispatcher.handle,
+      clock,
+      logger,
+      loopbackOnly: configuration.auth === "none",
+    });
     closers.push(() => listener.close(configuration.drainMs));
     if (network.endpoint) listener.attach(network.endpoint.handle);
     const { port } = await listener.listen(configuration.port, configuration.host);
@@ -165,4 +197,9 @@ export async function startServer(configuration: Configuration, logger: Logger):
     await close();
     throw error;
   }
+}
+
+/** `2026-11`, UTC. */
+function monthOf(nowMs: number): string {
+  return new Date(nowMs).toISOString().slice(0, 7);
 }

@@ -35,7 +35,9 @@ export class AwsClient {
     const response = await this.send("lambda", {
       method,
       target,
-      ...(body === undefined ? {} : { body: Buffer.from(JSON.stringify(body)), headers: { "content-type": "application/json" } }),
+      ...(body === undefined
+        ? {}
+        : { body: Buffer.from(JSON.stringify(body)), headers: { "content-type": "application/json" } }),
     });
     return (response.body.length === 0 ? {} : JSON.parse(response.body.toString("utf8"))) as T;
   }
@@ -58,17 +60,32 @@ export class AwsClient {
     throw answerError(response);
   }
 
-  #exchange(service: string, { method, target, headers = {}, body = Buffer.alloc(0) }: RequestParts): Promise<AwsResponse> {
+  #exchange(
+    service: string,
+    { method, target, headers = {}, body = Buffer.alloc(0) }: RequestParts,
+  ): Promise<AwsResponse> {
     const { endpoint } = this.#server;
     const url = new URL(endpoint);
     const signed = this.#sign(service, { method, target, body, headers: { ...headers, host: url.host } });
     return new Promise((resolve, reject) => {
       const request = httpRequest(
-        { hostname: url.hostname, port: url.port, method, path: target, headers: { ...signed, "content-length": body.length } },
+        {
+          hostname: url.hostname,
+          port: url.port,
+          method,
+          path: target,
+          headers: { ...signed, "content-length": body.length },
+        },
         (response) => {
           const chunks: Buffer[] = [];
           response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.on("end", () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }));
+          response.on("end", () =>
+            resolve({
+              status: response.statusCode ?? 0,
+              headers: response.headers,
+              body: Buffer.concat(chunks),
+            }),
+          );
           response.on("error", reject);
         },
       );
@@ -82,7 +99,11 @@ export class AwsClient {
     const time = new Date().toISOString().replace(/[-:]|\.\d{3}/g, "");
     const date = time.slice(0, 8);
     const payloadHash = createHash("sha256").update(parts.body).digest("hex");
-    const headers: Record<string, string> = { ...parts.headers, "x-amz-date": time, "x-amz-content-sha256": payloadHash };
+    const headers: Record<string, string> = {
+      ...parts.headers,
+      "x-amz-date": time,
+      "x-amz-content-sha256": payloadHash,
+    };
     const names = Object.keys(headers).sort();
     const [path = "/", query = ""] = parts.target.split("?", 2);
     const canonical = [

@@ -43,22 +43,35 @@ export function readConfiguration(options: Options, variables: Variables): Confi
     const value = options[option] ?? variables[variable];
     return typeof value === "string" && value !== "" ? value : fallback;
   };
-  const whole = (option: string, variable: string, fallback: number, [min, max]: [number, number]): number => {
+  const whole = (
+    option: string,
+    variable: string,
+    fallback: number,
+    [min, max]: [number, number],
+  ): number => {
     const value = text(option, variable, String(fallback));
     const number = Number(value);
     if (Number.isInteger(number) && number >= min && number <= max) return number;
-    throw new ConfigurationError(`--${dashed(option)} (${variable}) takes a whole number from ${min} to ${max}, not '${value}'`);
+    throw new ConfigurationError(
+      `--${dashed(option)} (${variable}) takes a whole number from ${min} to ${max}, not '${value}'`,
+    );
   };
   const choice = <T extends string>(option: string, variable: string, choices: readonly [T, ...T[]]): T => {
     const value = text(option, variable, choices[0]);
     const found = choices.find((one) => one === value);
     if (found !== undefined) return found;
-    throw new ConfigurationError(`--${dashed(option)} (${variable}) takes one of ${choices.join(", ")}, not '${value}'`);
+    throw new ConfigurationError(
+      `--${dashed(option)} (${variable}) takes one of ${choices.join(", ")}, not '${value}'`,
+    );
   };
   const accountId = text("accountId", "HORNERO_ACCOUNT_ID", "000000000000");
-  if (!/^\d{12}$/.test(accountId)) throw new ConfigurationError(`--account-id (HORNERO_ACCOUNT_ID) takes twelve digits, not '${accountId}'`);
+  if (!/^\d{12}$/.test(accountId))
+    throw new ConfigurationError(`--account-id (HORNERO_ACCOUNT_ID) takes twelve digits, not '${accountId}'`);
   const region = text("region", "HORNERO_REGION", "us-east-1");
-  if (!/^[a-z]{2}(-[a-z]+)+-\d$/.test(region)) throw new ConfigurationError(`--region (HORNERO_REGION) takes a Region such as us-east-1, not '${region}'`);
+  if (!/^[a-z]{2}(-[a-z]+)+-\d$/.test(region))
+    throw new ConfigurationError(
+      `--region (HORNERO_REGION) takes a Region such as us-east-1, not '${region}'`,
+    );
   return {
     host: text("host", "HORNERO_HOST", "127.0.0.1"),
     port: whole("port", "HORNERO_PORT", PORT_DEFAULT, [0, 65_535]),
@@ -67,7 +80,12 @@ export function readConfiguration(options: Options, variables: Variables): Confi
     driver: choice("driver", "HORNERO_DRIVER", ["auto", "bubblewrap", "process"]),
     region,
     accountId,
-    accountConcurrency: whole("concurrency", "HORNERO_CONCURRENCY", ACCOUNT_CONCURRENCY_DEFAULT, [1, 1_000_000]),
+    accountConcurrency: whole(
+      "concurrency",
+      "HORNERO_CONCURRENCY",
+      ACCOUNT_CONCURRENCY_DEFAULT,
+      [1, 1_000_000],
+    ),
     keepAliveMs: whole("keepAlive", "HORNERO_KEEP_ALIVE", 600, [1, 86_400]) * 1000,
     poolSize: whole("pool", "HORNERO_POOL", 2, [0, 1000]),
     drainMs: whole("drain", "HORNERO_DRAIN", 30, [0, 900]) * 1000,

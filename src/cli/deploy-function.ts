@@ -18,7 +18,10 @@ const FUNCTIONS = "/2015-03-31/functions";
 const WAIT_MS_MAX = 120_000;
 const ASK_AGAIN_MS = 50;
 
-export async function deployFunction(client: AwsClient, deployment: Deployment): Promise<{ created: boolean; configuration: FunctionConfiguration }> {
+export async function deployFunction(
+  client: AwsClient,
+  deployment: Deployment,
+): Promise<{ created: boolean; configuration: FunctionConfiguration }> {
   const { name, zip } = deployment;
   const path = `${FUNCTIONS}/${encodeURIComponent(name)}`;
   const settings = {
@@ -31,7 +34,12 @@ export async function deployFunction(client: AwsClient, deployment: Deployment):
   const ZipFile = zip.toString("base64");
   const existing = await find(client, path);
   if (!existing) {
-    await client.lambda("POST", FUNCTIONS, { FunctionName: name, Role: deployment.role, Code: { ZipFile }, ...settings });
+    await client.lambda("POST", FUNCTIONS, {
+      FunctionName: name,
+      Role: deployment.role,
+      Code: { ZipFile },
+      ...settings,
+    });
     return { created: true, configuration: await settled(client, path) };
   }
   await client.lambda("PUT", `${path}/code`, { ZipFile });
@@ -55,10 +63,13 @@ async function settled(client: AwsClient, path: string): Promise<FunctionConfigu
   for (;;) {
     const configuration = await client.lambda<FunctionConfiguration>("GET", `${path}/configuration`);
     const { State, StateReason, LastUpdateStatus, LastUpdateStatusReason } = configuration;
-    if (State === "Failed") throw new CliError(`the function cannot run here: ${StateReason ?? "no reason was given"}`);
-    if (LastUpdateStatus === "Failed") throw new CliError(`the update failed: ${LastUpdateStatusReason ?? "no reason was given"}`);
+    if (State === "Failed")
+      throw new CliError(`the function cannot run here: ${StateReason ?? "no reason was given"}`);
+    if (LastUpdateStatus === "Failed")
+      throw new CliError(`the update failed: ${LastUpdateStatusReason ?? "no reason was given"}`);
     if (State === "Active" && LastUpdateStatus !== "InProgress") return configuration;
-    if (performance.now() > deadlineMs) throw new CliError(`the function is still ${State} after ${WAIT_MS_MAX / 1000} s`);
+    if (performance.now() > deadlineMs)
+      throw new CliError(`the function is still ${State} after ${WAIT_MS_MAX / 1000} s`);
     await pause(ASK_AGAIN_MS);
   }
 }

@@ -29,10 +29,16 @@ export function report(thrown: unknown, stream: NodeJS.WritableStream): number {
 
 function explain(error: Error): { what: string; hint: string | undefined; exitCode: number } {
   if (error instanceof CliError) return { what: error.message, hint: error.hint, exitCode: error.exitCode };
-  if (error instanceof ConfigurationError) return { what: error.message, hint: undefined, exitCode: EXIT.usage };
+  if (error instanceof ConfigurationError)
+    return { what: error.message, hint: undefined, exitCode: EXIT.usage };
   if (error instanceof SandboxError)
-    return { what: `functions cannot be isolated here: ${error.message}`, hint: error.hint, exitCode: EXIT.failed };
-  if (error instanceof AwsError) return { what: `${error.code}: ${error.message}`, hint: undefined, exitCode: EXIT.failed };
+    return {
+      what: `functions cannot be isolated here: ${error.message}`,
+      hint: error.hint,
+      exitCode: EXIT.failed,
+    };
+  if (error instanceof AwsError)
+    return { what: `${error.code}: ${error.message}`, hint: undefined, exitCode: EXIT.failed };
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "EADDRINUSE")
     return {

@@ -11,9 +11,19 @@ export const EXAMPLE_NAME = "hello";
 const EXAMPLE_FOLDER = join(import.meta.dirname, "..", "..", "examples", EXAMPLE_NAME);
 
 /** Deploys it unless a function of that name is there. Answers its name. */
-export async function deployExample({ endpoint, rootKey }: RunningServer, { region, accountId }: Configuration): Promise<string> {
+export async function deployExample(
+  { endpoint, rootKey }: RunningServer,
+  { region, accountId }: Configuration,
+): Promise<string> {
   const { accessKeyId, secretAccessKey } = rootKey;
-  const client = new AwsClient({ endpoint, pid: process.pid, region, accountId, accessKeyId, secretAccessKey });
+  const client = new AwsClient({
+    endpoint,
+    pid: process.pid,
+    region,
+    accountId,
+    accessKeyId,
+    secretAccessKey,
+  });
   try {
     await client.lambda("GET", `/2015-03-31/functions/${EXAMPLE_NAME}/configuration`);
     return EXAMPLE_NAME;

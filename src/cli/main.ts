@@ -4,7 +4,10 @@ import { report } from "./errors.ts";
 
 const program = new Command("hornero")
   .description("AWS Lambda on your own machines.")
-  .option("--data <dir>", "the data folder (HORNERO_DATA; default: /var/lib/hornero for root, else ~/.local/share/hornero)")
+  .option(
+    "--data <dir>",
+    "the data folder (HORNERO_DATA; default: /var/lib/hornero for root, else ~/.local/share/hornero)",
+  )
   .showHelpAfterError("(hornero --help says more)")
   .exitOverride((error) => {
     // Help and version are no failures; a wrong call has been explained by commander already.
@@ -16,8 +19,19 @@ program
   .description("run the server in front, until Ctrl-C")
   .option("--port <n>", "port to listen on; 0 takes a free one (HORNERO_PORT; default 4566)")
   .option("--host <address>", "address to listen on (HORNERO_HOST; default 127.0.0.1)")
-  .addOption(new Option("--auth <how>", "none: whoever connects on loopback is root (HORNERO_AUTH)").choices(["sigv4", "none"]))
-  .addOption(new Option("--driver <name>", "how functions are isolated (HORNERO_DRIVER)").choices(["auto", "bubblewrap", "process"]))
+  .addOption(
+    new Option("--auth <how>", "none: whoever connects on loopback is root (HORNERO_AUTH)").choices([
+      "sigv4",
+      "none",
+    ]),
+  )
+  .addOption(
+    new Option("--driver <name>", "how functions are isolated (HORNERO_DRIVER)").choices([
+      "auto",
+      "bubblewrap",
+      "process",
+    ]),
+  )
   .option("--region <name>", "the Region (HORNERO_REGION; default us-east-1)")
   .option("--account-id <id>", "twelve digits (HORNERO_ACCOUNT_ID)")
   .option("--concurrency <n>", "concurrent executions of the account (HORNERO_CONCURRENCY; default 1000)")
@@ -37,4 +51,3 @@ try {
 } catch (error) {
   process.exitCode = report(error, process.stderr);
 }
-

@@ -2,7 +2,16 @@
  * Giving up root: the server needs no privilege but the spawner does, so a server that was started as root starts the
  * spawner and then becomes a user of its own, for good.
  */
-import { chownSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync, accessSync, constants } from "node:fs";
+import {
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  accessSync,
+  constants,
+} from "node:fs";
 import { join } from "node:path";
 
 const SERVER_USER = "hornero";
@@ -46,8 +55,13 @@ export function becomeServerUser(dataDirectory: string): void {
 }
 
 function serverUser(): User {
-  const line = readFileSync("/etc/passwd", "utf8").match(new RegExp(`^${SERVER_USER}:[^:]*:(\\d+):(\\d+):`, "m"));
-  if (!line) throw new Error(`there is no user '${SERVER_USER}' to run as: useradd --system --user-group ${SERVER_USER}`);
+  const line = readFileSync("/etc/passwd", "utf8").match(
+    new RegExp(`^${SERVER_USER}:[^:]*:(\\d+):(\\d+):`, "m"),
+  );
+  if (!line)
+    throw new Error(
+      `there is no user '${SERVER_USER}' to run as: useradd --system --user-group ${SERVER_USER}`,
+    );
   return { uid: Number(line[1]), gid: Number(line[2]) };
 }
 

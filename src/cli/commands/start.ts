@@ -42,12 +42,26 @@ function stopSignal(): Promise<void> {
   });
 }
 
-function publish({ dataDirectory, region, accountId }: Configuration, { endpoint, rootKey }: RunningServer): void {
+function publish(
+  { dataDirectory, region, accountId }: Configuration,
+  { endpoint, rootKey }: RunningServer,
+): void {
   const { accessKeyId, secretAccessKey } = rootKey;
-  writeServerFile(dataDirectory, { endpoint, pid: process.pid, region, accountId, accessKeyId, secretAccessKey });
+  writeServerFile(dataDirectory, {
+    endpoint,
+    pid: process.pid,
+    region,
+    accountId,
+    accessKeyId,
+    secretAccessKey,
+  });
 }
 
-async function tryExample(server: RunningServer, configuration: Configuration, logger: Logger): Promise<string | undefined> {
+async function tryExample(
+  server: RunningServer,
+  configuration: Configuration,
+  logger: Logger,
+): Promise<string | undefined> {
   try {
     return await deployExample(server, configuration);
   } catch (error) {

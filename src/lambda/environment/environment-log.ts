@@ -30,7 +30,12 @@ export class EnvironmentLog {
   #tail: string[] | undefined;
   #tailChars = 0;
 
-  constructor(options: { clock: Clock; sink: LogSink; target: LogTarget; onPressure: (pause: boolean) => void }) {
+  constructor(options: {
+    clock: Clock;
+    sink: LogSink;
+    target: LogTarget;
+    onPressure: (pause: boolean) => void;
+  }) {
     this.#clock = options.clock;
     this.#sink = options.sink;
     this.#target = options.target;

@@ -39,7 +39,12 @@ function setUp(overrides: Partial<FunctionVersion> = {}) {
     function: version,
     clock,
     log,
-    lines: textLines({ functionName: "f", version: "$LATEST", region: "us-east-1", runtimeVersion: "nodejs:24.v1" }),
+    lines: textLines({
+      functionName: "f",
+      version: "$LATEST",
+      region: "us-east-1",
+      runtimeVersion: "nodejs:24.v1",
+    }),
     occupy: async (events) => {
       const connection = new LinkConnection(sandbox.link);
       connection.specialise({ environment: {}, handler: "index.handler", taskRoot: "/var/task" }, events);
@@ -72,7 +77,8 @@ function onInvoke(parts: SetUp, act: (parts: SetUp) => void): void {
   };
 }
 
-const turn = () => new Promise<void>((resolve) => void setImmediate(() => setImmediate(() => setImmediate(resolve))));
+const turn = () =>
+  new Promise<void>((resolve) => void setImmediate(() => setImmediate(() => setImmediate(resolve))));
 
 describe("an execution environment", () => {
   it("answers, meters and logs a cold invocation, then a warm one", async () => {
@@ -98,7 +104,10 @@ describe("an execution environment", () => {
     assert.equal(warm.report.initDurationMs, undefined);
     assert.equal(warm.report.billedMs, 4);
     await turn();
-    assert.match(parts.sink.messages[0] ?? "", /^INIT_START Runtime Version: nodejs:24.v1\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:[0-9a-f]{64}$/);
+    assert.match(
+      parts.sink.messages[0] ?? "",
+      /^INIT_START Runtime Version: nodejs:24.v1\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:[0-9a-f]{64}$/,
+    );
     assert.deepEqual(parts.sink.messages.slice(1, 5), expected);
     assert.deepEqual(parts.told, ["idle", "idle"]);
     await parts.environment.shutdown("test");
@@ -226,7 +235,10 @@ describe("an execution environment", () => {
     assert.equal(init.status, "failed");
     await parts.environment.gone;
     await turn();
-    assert.match(parts.sink.messages.at(-1) ?? "", /^INIT_REPORT Init Duration: .* ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError$/);
+    assert.match(
+      parts.sink.messages.at(-1) ?? "",
+      /^INIT_REPORT Init Duration: .* ms\tPhase: init\tStatus: error\tError Type: Runtime.ImportModuleError$/,
+    );
 
     const again = setUp();
     again.sandbox.onFrame = parts.sandbox.onFrame;
@@ -248,7 +260,10 @@ describe("an execution environment", () => {
     assert.equal(outcome.status, "failed");
     await parts.environment.gone;
     await turn();
-    assert.match(parts.sink.messages.at(-1) ?? "", /^INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout$/);
+    assert.match(
+      parts.sink.messages.at(-1) ?? "",
+      /^INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout$/,
+    );
 
     const again = setUp();
     const answer = again.environment.startWith(invocation());

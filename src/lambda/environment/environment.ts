@@ -36,7 +36,14 @@ import {
 import type { PlatformLines } from "./platform-lines.ts";
 import type { RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
 
-export type EnvironmentState = "STARTING" | "INITIALISING" | "IDLE" | "BUSY" | "FROZEN" | "SHUTTING_DOWN" | "GONE";
+export type EnvironmentState =
+  | "STARTING"
+  | "INITIALISING"
+  | "IDLE"
+  | "BUSY"
+  | "FROZEN"
+  | "SHUTTING_DOWN"
+  | "GONE";
 
 const TRANSITIONS: Readonly<Record<EnvironmentState, readonly EnvironmentState[]>> = {
   STARTING: ["INITIALISING", "SHUTTING_DOWN"],
@@ -193,7 +200,8 @@ export class Environment {
 
   /** Ends the environment, whatever it does; a running invocation is answered as a failure. Idempotent. */
   shutdown(reason: string): Promise<void> {
-    if (this.#running) this.#finish({ failure: sandboxFailure(`The execution environment was shut down: ${reason}`) });
+    if (this.#running)
+      this.#finish({ failure: sandboxFailure(`The execution environment was shut down: ${reason}`) });
     this.#end(reason);
     return this.gone;
   }
@@ -206,7 +214,9 @@ export class Environment {
     const outcome = new Promise<InitOutcome>((resolve) => {
       this.#init = resolve;
     });
-    const cancel = Number.isFinite(timeoutMs) ? this.#clock.after(timeoutMs, () => this.#initTimedOut()) : undefined;
+    const cancel = Number.isFinite(timeoutMs)
+      ? this.#clock.after(timeoutMs, () => this.#initTimedOut())
+      : undefined;
     try {
       this.#occupying = this.#occupy();
       await this.#occupying;
@@ -245,7 +255,11 @@ export class Environment {
       this.#settleInit({ status: "ready", durationMs: this.idleSinceMs - this.#startedMs });
     },
     initError: (error) => {
-      const failure: Failure = { errorType: errorTypeOf(error) ?? "Runtime.Unknown", cause: "", status: "error" };
+      const failure: Failure = {
+        errorType: errorTypeOf(error) ?? "Runtime.Unknown",
+        cause: "",
+        status: "error",
+      };
       this.#settleInit({ status: "failed", failure, payload: error });
     },
     response: (requestId, payload, contentType) => {
@@ -257,7 +271,10 @@ export class Environment {
     },
     responseTooLarge: (requestId) => {
       if (requestId !== this.#running?.invocation.requestId) return;
-      this.#finish({ payload: responseTooLargePayload(INVOKE_RESPONSE_BYTES_MAX), errorType: RESPONSE_TOO_LARGE });
+      this.#finish({
+        payload: responseTooLargePayload(INVOKE_RESPONSE_BYTES_MAX),
+        errorType: RESPONSE_TOO_LARGE,
+      });
     },
     log: (timestampMs, text) => this.#log.event(text, timestampMs),
     broken: (error) => this.#fail(sandboxFailure(`The runtime broke its protocol: ${error.message}`)),
@@ -296,7 +313,10 @@ export class Environment {
     const failure = timeoutFailure(this.function.timeoutMs);
     const nowMs = this.#clock.nowMs();
     this.#log.endPartialLine();
-    this.#log.event(`${new Date(nowMs).toISOString()} ${running.invocation.requestId} ${failure.cause}\n\n`, nowMs);
+    this.#log.event(
+      `${new Date(nowMs).toISOString()} ${running.invocation.requestId} ${failure.cause}\n\n`,
+      nowMs,
+    );
     this.#finish({ failure });
     this.#settleInit({ status: "failed", failure, payload: undefined });
     this.#end("timeout");
@@ -345,7 +365,9 @@ export class Environment {
   #fail(failure: Failure): void {
     const running = this.#running;
     if (running) {
-      this.#log.event(`RequestId: ${running.invocation.requestId} Error: ${failure.cause}\n${failure.errorType}`);
+      this.#log.event(
+        `RequestId: ${running.invocation.requestId} Error: ${failure.cause}\n${failure.errorType}`,
+      );
       this.#finish({ failure });
     }
     this.#settleInit({ status: "failed", failure, payload: undefined });
@@ -374,9 +396,14 @@ export class Environment {
     running.cancelTimeout();
     const { failure } = result;
     const errorType = failure?.errorType ?? result.errorType;
-    const report = this.#report(running, failure?.status ?? (errorType === undefined ? "success" : "error"), errorType);
+    const report = this.#report(
+      running,
+      failure?.status ?? (errorType === undefined ? "success" : "error"),
+      errorType,
+    );
     const outcome: InvocationOutcome = {
-      payload: result.payload ?? (failure ? failurePayload(failure, running.invocation.requestId) : Buffer.alloc(0)),
+      payload:
+        result.payload ?? (failure ? failurePayload(failure, running.invocation.requestId) : Buffer.alloc(0)),
       contentType: result.contentType ?? "application/json",
       report,
       ...(errorType === undefined ? {} : { functionError: "Unhandled" as const }),
@@ -412,7 +439,11 @@ export class Environment {
     this.#options.onIdle(this);
   }
 
-  #report(running: Running, status: InvocationReport["status"], errorType: string | undefined): InvocationReport {
+  #report(
+    running: Running,
+    status: InvocationReport["status"],
+    errorType: string | undefined,
+  ): InvocationReport {
     const { memoryMb, timeoutMs } = this.function;
     const durationMs = Math.min(this.#clock.monotonicMs() - running.startedMs, timeoutMs);
     const initDurationMs = this.#initDurationMs;

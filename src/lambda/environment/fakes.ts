@@ -90,7 +90,11 @@ export class MemoryLogSink implements LogSink {
   full = false;
   #drained = deferred();
 
-  append(_group: string, _stream: string, events: readonly { timestampMs: number; message: string }[]): boolean {
+  append(
+    _group: string,
+    _stream: string,
+    events: readonly { timestampMs: number; message: string }[],
+  ): boolean {
     if (this.full) return false;
     for (const event of events) this.messages.push(event.message);
     return true;

@@ -93,7 +93,8 @@ export class LinkConnection implements RuntimeConnection {
     if (!events) throw new LinkError(`a frame of type ${type} before SPECIALISE`);
     switch (type) {
       case FRAME.RESPONSE:
-        if (body.length - REQUEST_ID_BYTES > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(requestId(body));
+        if (body.length - REQUEST_ID_BYTES > INVOKE_RESPONSE_BYTES_MAX)
+          events.responseTooLarge(requestId(body));
         else events.response(requestId(body), body.subarray(REQUEST_ID_BYTES), "application/json");
         return;
       case FRAME.LOG:

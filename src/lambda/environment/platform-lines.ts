@@ -82,10 +82,16 @@ export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"
     // The JSON format has no END line: platform.runtimeDone stands in its place at level DEBUG only.
     end: (nowMs, requestId, report) =>
       level === "DEBUG"
-        ? event(nowMs, "platform.runtimeDone", { requestId, status: report.status, metrics: { durationMs: report.durationMs } })
+        ? event(nowMs, "platform.runtimeDone", {
+            requestId,
+            status: report.status,
+            metrics: { durationMs: report.durationMs },
+          })
         : undefined,
     report: (nowMs, requestId, report) =>
-      quiet && report.status === "success" ? undefined : event(nowMs, "platform.report", jsonReport(requestId, report)),
+      quiet && report.status === "success"
+        ? undefined
+        : event(nowMs, "platform.report", jsonReport(requestId, report)),
     initReport: (nowMs, init) =>
       event(nowMs, "platform.initReport", {
         initializationType: "on-demand",
@@ -107,7 +113,9 @@ function jsonReport(requestId: string, report: InvocationReport): object {
       billedDurationMs: report.billedMs,
       memorySizeMB: report.memorySizeMb,
       maxMemoryUsedMB: report.maxMemoryUsedMb,
-      ...(report.initDurationMs === undefined ? {} : { initDurationMs: Number(report.initDurationMs.toFixed(3)) }),
+      ...(report.initDurationMs === undefined
+        ? {}
+        : { initDurationMs: Number(report.initDurationMs.toFixed(3)) }),
     },
   };
 }

@@ -75,7 +75,8 @@ export class RuntimeApiSession implements RuntimeConnection {
 
   #next(request: IncomingMessage, response: ServerResponse): void {
     request.resume();
-    if (this.#state === "RUNNING" || this.#state === "INIT_ERROR") return this.#refuse(request, response, "Ready");
+    if (this.#state === "RUNNING" || this.#state === "INIT_ERROR")
+      return this.#refuse(request, response, "Ready");
     const first = this.#state === "STARTED";
     this.#state = "READY";
     this.#poll = response;
@@ -143,7 +144,13 @@ export class RuntimeApiSession implements RuntimeConnection {
 }
 
 function stateWords(state: SessionState): string {
-  const words = { STARTED: "Started", READY: "Ready", RUNNING: "Running", ANSWERED: "ResponseSent", INIT_ERROR: "InitError" };
+  const words = {
+    STARTED: "Started",
+    READY: "Ready",
+    RUNNING: "Running",
+    ANSWERED: "ResponseSent",
+    INIT_ERROR: "InitError",
+  };
   return words[state];
 }
 
@@ -166,7 +173,9 @@ function nextHeaders({ head, payload }: Waiting): Record<string, string | number
 function withErrorType(body: Buffer | "aborted", request: IncomingMessage): Buffer {
   const type = request.headers["lambda-runtime-function-error-type"];
   if (body !== "aborted" && body.length > 0) return body;
-  return Buffer.from(JSON.stringify({ errorType: typeof type === "string" ? type : "Runtime.Unknown", errorMessage: "" }));
+  return Buffer.from(
+    JSON.stringify({ errorType: typeof type === "string" ? type : "Runtime.Unknown", errorMessage: "" }),
+  );
 }
 
 function errorBody(errorMessage: string, errorType: string): string {
@@ -174,7 +183,10 @@ function errorBody(errorMessage: string, errorType: string): string {
 }
 
 function reply(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body) });
+  response.writeHead(status, {
+    "Content-Type": "application/json",
+    "Content-Length": Buffer.byteLength(body),
+  });
   response.end(body);
 }
 
@@ -203,7 +215,11 @@ function readBody(
     if (bytes <= limitBytes) chunks.push(chunk);
     else chunks.length = 0;
   });
-  request.on("end", () => finish(bytes > limitBytes ? undefined : (chunks[0] && chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))));
+  request.on("end", () =>
+    finish(
+      bytes > limitBytes ? undefined : chunks[0] && chunks.length === 1 ? chunks[0] : Buffer.concat(chunks),
+    ),
+  );
   request.on("close", () => finish("aborted"));
 }
 
@@ -225,7 +241,8 @@ export class RuntimeApi {
       const address = request.socket.remoteAddress ?? "";
       const session = this.#sessions.get(address);
       if (session) return session.handle(request, response);
-      if (this.#early.has(address) || this.#early.size >= EARLY_REQUESTS_MAX) return notFound(request, response);
+      if (this.#early.has(address) || this.#early.size >= EARLY_REQUESTS_MAX)
+        return notFound(request, response);
       this.#early.set(address, { request, response });
       response.on("close", () => {
         if (this.#early.get(address)?.response === response) this.#early.delete(address);
@@ -270,7 +287,10 @@ export class RuntimeApi {
 
 /** Runtimes poll for hours: no timeouts of the HTTP server's own. */
 function newServer(listener: RequestListener): Server {
-  const server = createServer({ keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, noDelay: true }, listener);
+  const server = createServer(
+    { keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0, noDelay: true },
+    listener,
+  );
   server.timeout = 0;
   server.on("clientError", (_error, socket) => socket.destroy());
   return server;

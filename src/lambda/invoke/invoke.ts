@@ -45,7 +45,10 @@ class Invoke {
     this.#options = options;
   }
 
-  handle(input: InvocationRequest, context: RequestContext): InvocationResponse | Promise<InvocationResponse> {
+  handle(
+    input: InvocationRequest,
+    context: RequestContext,
+  ): InvocationResponse | Promise<InvocationResponse> {
     const type = input.InvocationType ?? "RequestResponse";
     const payload = eventOf(input.Payload as Buffer | undefined, type);
     const version = this.#options.directory.resolve(input.FunctionName ?? "", input.Qualifier);
@@ -56,7 +59,9 @@ class Invoke {
       payload,
       invokedFunctionArn: invokedArn(version, input),
       traceHeader: context.header("x-amzn-trace-id") ?? newTraceHeader(this.#options.clock.nowMs()),
-      ...(input.ClientContext === undefined ? {} : { clientContext: checkedClientContext(input.ClientContext) }),
+      ...(input.ClientContext === undefined
+        ? {}
+        : { clientContext: checkedClientContext(input.ClientContext) }),
       ...(input.TenantId === undefined ? {} : { tenantId: input.TenantId }),
       ...(input.LogType === "Tail" && type === "RequestResponse" ? { wantsTail: true } : {}),
     };
@@ -73,7 +78,7 @@ class Invoke {
     const response: InvocationResponse = {
       StatusCode: 200,
       ExecutedVersion: version.version,
-      Payload: outcome.payload as unknown as NonNullable<InvocationResponse["Payload"]>,
+      Payload: outcome.payload,
     };
     if (outcome.functionError !== undefined) response.FunctionError = outcome.functionError;
     if (outcome.logTail !== undefined) response.LogResult = outcome.logTail.toString("base64");
@@ -82,7 +87,11 @@ class Invoke {
 }
 
 /** One invocation into the meter: before its answer leaves, so that nothing that was answered goes unmetered. */
-export function record(meter: Pick<Meter, "record">, version: FunctionVersion, outcome: InvocationOutcome): void {
+export function record(
+  meter: Pick<Meter, "record">,
+  version: FunctionVersion,
+  outcome: InvocationOutcome,
+): void {
   meter.record({
     functionArn: version.functionArn,
     version: version.version,
@@ -134,4 +143,3 @@ function qualifierOf(nameOrArn: string): string | undefined {
   const colon = name.indexOf(":");
   return colon < 0 ? undefined : name.slice(colon + 1);
 }
-

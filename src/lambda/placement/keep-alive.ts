@@ -67,7 +67,8 @@ export class KeepAlive {
     for (const environment of idle) {
       const idleMs = nowMs - environment.idleSinceMs;
       if (idleMs >= keepAliveMs) actions.evict(environment, "keep-alive is over");
-      else if (nowMs - environment.createdMs >= ageMsMax) actions.evict(environment, "reached its greatest age");
+      else if (nowMs - environment.createdMs >= ageMsMax)
+        actions.evict(environment, "reached its greatest age");
       else if (idleMs >= FREEZE_AFTER_MS && environment.state === "IDLE") void environment.freeze();
     }
     this.#relieve(actions, idle);

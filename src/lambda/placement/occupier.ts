@@ -86,7 +86,9 @@ export class Occupier {
 
   async #code(version: FunctionVersion): Promise<CodeMounts> {
     const [task, ...layers] = await Promise.all(
-      [version.codeSha256Hex, ...version.layerSha256Hex].map((sha256Hex) => this.#options.codeFolder(sha256Hex)),
+      [version.codeSha256Hex, ...version.layerSha256Hex].map((sha256Hex) =>
+        this.#options.codeFolder(sha256Hex),
+      ),
     );
     return { task: task ?? "", layers };
   }
@@ -112,7 +114,11 @@ export class Occupier {
       await sandbox.destroy("could not be specialised");
       throw error;
     }
-    connection.specialise({ environment: variables, handler: version.handler, taskRoot: "/var/task" }, events);
+    const inside = (path: string) => sandbox.rewritePaths?.(path) ?? path;
+    const environment = Object.fromEntries(
+      Object.entries(variables).map(([name, value]) => [name, inside(value)]),
+    );
+    connection.specialise({ environment, handler: version.handler, taskRoot: inside("/var/task") }, events);
     return generic;
   }
 
@@ -159,7 +165,12 @@ export class Occupier {
     return runtimeApi ? `${runtimeApi.host}:${runtimeApi.port}` : "127.0.0.1:9001";
   }
 
-  #variables(version: FunctionVersion, runtime: Available, logStream: string, api: string): Record<string, string> {
+  #variables(
+    version: FunctionVersion,
+    runtime: Available,
+    logStream: string,
+    api: string,
+  ): Record<string, string> {
     const { network, region, credentials } = this.#options;
     return environmentVariables(version, {
       runtime,
@@ -167,7 +178,9 @@ export class Occupier {
       logStream,
       runtimeApi: api,
       credentials: credentials(version, version.name),
-      ...(network.endpoint ? { endpointUrl: `http://${network.endpoint.host}:${network.endpoint.port}` } : {}),
+      ...(network.endpoint
+        ? { endpointUrl: `http://${network.endpoint.host}:${network.endpoint.port}` }
+        : {}),
     });
   }
 }
@@ -193,7 +206,10 @@ function kindOf(runtime: Available, version: FunctionVersion): GenericKind {
 
 /** `/var/task/bootstrap`, else the last layer's: the path inside the sandbox. */
 function findBootstrap(code: CodeMounts): string {
-  const candidates = [[code.task, "/var/task/bootstrap"], ...code.layers.map((layer) => [layer, "/opt/bootstrap"])] as const;
+  const candidates = [
+    [code.task, "/var/task/bootstrap"],
+    ...code.layers.map((layer) => [layer, "/opt/bootstrap"]),
+  ] as const;
   for (const [folder, inside] of candidates) {
     if (folder === undefined || inside === undefined) continue;
     try {

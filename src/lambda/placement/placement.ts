@@ -101,7 +101,10 @@ export class Placement {
   /** Prepares for a function's first invocation: its runtime's pool. Failures are the invocation's to tell. */
   expect(version: FunctionVersion): void {
     this.#options.occupier.expect(version).catch((error: unknown) => {
-      this.#options.logger.debug("no waiting sandbox for a function", { function: version.name, error: coerceError(error) });
+      this.#options.logger.debug("no waiting sandbox for a function", {
+        function: version.name,
+        error: coerceError(error),
+      });
     });
   }
 
@@ -114,7 +117,10 @@ export class Placement {
       await new Promise<void>((resolve) => void clock.after(20, resolve));
     this.#options.keepAlive.stop();
     const all = [...this.#fleets.values()].flatMap((fleet) => [...fleet.all]);
-    await Promise.all([...all.map((environment) => environment.shutdown("the server stops")), ...this.#leaving]);
+    await Promise.all([
+      ...all.map((environment) => environment.shutdown("the server stops")),
+      ...this.#leaving,
+    ]);
   }
 
   #fleet(version: FunctionVersion): Fleet {
@@ -143,7 +149,8 @@ export class Placement {
       const environment = this.#newEnvironment(fleet);
       const init = await environment.start();
       ended();
-      if (init.status === "ready" && environment.state === "IDLE") return await environment.invoke(invocation);
+      if (init.status === "ready" && environment.state === "IDLE")
+        return await environment.invoke(invocation);
       // AWS repeats a failed init once, inside the invocation and under the function's timeout.
       return await this.#newEnvironment(fleet).startWith(invocation);
     } catch (error) {

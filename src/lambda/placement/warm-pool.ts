@@ -140,15 +140,25 @@ export class WarmPool {
     this.#refilling = true;
     try {
       for (let shelf = this.#hungriest(); shelf && this.#coldStarts === 0; shelf = this.#hungriest()) {
-        const generic = await this.create(shelf.kind.spec);
-        await generic.connection.booted;
-        this.#place(shelf, generic);
+        this.#place(shelf, await this.#createBooted(shelf.kind.spec));
       }
     } catch (error) {
+      if (this.#closed) return;
       // The next cold start tries again, and tells its caller when it fails too.
       this.#options.logger.warn("cannot refill the pool of waiting sandboxes", { error: coerceError(error) });
     } finally {
       this.#refilling = false;
+    }
+  }
+
+  async #createBooted(spec: GenericKind["spec"]): Promise<Generic> {
+    const generic = await this.create(spec);
+    try {
+      await generic.connection.booted;
+      return generic;
+    } catch (error) {
+      await generic.sandbox.destroy("did not boot");
+      throw error;
     }
   }
 

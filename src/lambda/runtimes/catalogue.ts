@@ -1,5 +1,6 @@
 /** The catalogue: from a runtime id to what a sandbox must show and start for it, on this host. */
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import type { Clock } from "../../kernel/clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { RuntimeRoot } from "../sandbox/sandbox.ts";
@@ -38,6 +39,8 @@ export interface RuntimeMissing {
 export interface RuntimeCatalogue {
   /** Never rejects. Answers at once for what was found before; a failure is looked at again after a while. */
   find(runtimeId: string): Promise<RuntimeFound>;
+  /** Existing folders below which everything lies that `find` may answer: what a spawner must be allowed to show. */
+  folders(): string[];
 }
 
 export interface RuntimeCatalogueOptions {
@@ -55,6 +58,9 @@ export interface RuntimeCatalogueOptions {
 const FAILURE_KEPT_MS = 10_000;
 /** V8's young generation in MB never needs more; its size is a step of memory that does not come back. */
 const SEMI_SPACE_MB_MAX = 64;
+
+/** Every sandbox shows the system's own programs as they are. */
+const SYSTEM_FOLDERS = new Set(["/bin", "/usr/bin", "/sbin", "/usr/sbin"]);
 
 /** The package's folder: this file is PACKAGE/src/lambda/runtimes/, or PACKAGE/dist/lambda/runtimes/ when compiled. */
 const PACKAGE_DIRECTORY = join(import.meta.dirname, "..", "..", "..");
@@ -83,7 +89,18 @@ export function createRuntimeCatalogue(options: RuntimeCatalogueOptions): Runtim
       known.set(runtimeId, search);
       return search;
     },
+    folders: () => interpreterFolders(options.environment ?? process.env),
   };
+}
+
+function interpreterFolders(environment: Readonly<Record<string, string | undefined>>): string[] {
+  const prefixes = (environment["PATH"] ?? "")
+    .split(delimiter)
+    .filter((folder) => folder.endsWith("/bin") && !SYSTEM_FOLDERS.has(folder))
+    .map((folder) => dirname(folder));
+  const packages = [join(PACKAGE_DIRECTORY, "runtimes"), join(PACKAGE_DIRECTORY, "node_modules")];
+  const all = [...packages, ...pythonInstallationFolders(environment), ...prefixes];
+  return [...new Set(all)].filter((folder) => folder !== "/" && existsSync(folder));
 }
 
 async function searchRuntime(runtimeId: string, options: RuntimeCatalogueOptions): Promise<RuntimeFound> {
