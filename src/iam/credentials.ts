@@ -152,7 +152,9 @@ export class CredentialStore implements CredentialSource {
 
   /** The oldest active key of the account's root; the first start made one. */
   rootAccessKey(): AccessKey {
-    const root = this.listAccessKeys(rootPrincipal(this.#accountId).arn).find(({ status }) => status === "Active");
+    const root = this.listAccessKeys(rootPrincipal(this.#accountId).arn).find(
+      ({ status }) => status === "Active",
+    );
     if (!root) throw new Error("the account's root has no active access key");
     return root;
   }
