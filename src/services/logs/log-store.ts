@@ -6,23 +6,16 @@
 import { mkdir, readdir, rm } from "node:fs/promises";
 import type { Clock } from "../../kernel/clock.ts";
 import { newHexId } from "../../kernel/ids.ts";
-import { LOG_EVENT_BYTES_MAX } from "../../limits.ts";
 import type { Store } from "../../store/store.ts";
 import type { LogEvent, LogSink } from "../../telemetry/log-sink.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import * as errors from "./errors.ts";
 import { Group, type GroupRecord, type Stream } from "./group.ts";
-import {
-  DAY_MS,
-  EVENT_AHEAD_MS_MAX,
-  LOG_GROUPS_MAX,
-  PENDING_BYTES_MAX,
-  SEGMENT_BYTES_MIN,
-  STREAMS_MAX,
-} from "./limits.ts";
+import { DAY_MS, LOG_GROUPS_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MIN, STREAMS_MAX } from "./limits.ts";
 import { SEGMENT_BYTES_TARGET, STORED_BYTES_DEFAULT, SWEEP_INTERVAL_MS } from "./limits.ts";
 import { bytesOf } from "./pending.ts";
 import type { Segment } from "./segment.ts";
+import { soundEvents } from "./sound-events.ts";
 import { LogWriter } from "./writer.ts";
 
 const KIND = "logs.group";
@@ -141,10 +134,8 @@ export class LogStore implements LogSink {
     if (!this.#writer.hasRoom(bytes)) return false;
     const group = known ?? this.#addGroup(groupName, IMPLICIT_GROUP);
     const stream = group.streams.get(streamName) ?? this.#addStream(group, streamName, false);
-    const nowMs = this.#clock.nowMs();
-    const isSound = (event: LogEvent) => isWithinLimit(event) && isPlausible(event.timestampMs, nowMs);
-    const whole = events.every(isSound) ? events : events.flatMap((event) => cutEvent(event, nowMs));
-    this.#take(group, stream, whole, whole === events ? bytes : bytesOf(whole));
+    const sound = soundEvents(events, this.#clock.nowMs());
+    this.#take(group, stream, sound, sound === events ? bytes : bytesOf(sound));
     return true;
   }
 
@@ -373,32 +364,4 @@ const IMPLICIT_GROUP: GroupSettings = {
 /** When its youngest event happened; a segment without events is as old as its file. */
 function newestMs(segment: Segment): number {
   return segment.maxMs === -Infinity ? segment.openedMs : segment.maxMs;
-}
-
-function isWithinLimit(event: LogEvent): boolean {
-  // A UTF-16 unit is at most three bytes of UTF-8.
-  return (
-    event.message.length * 3 <= LOG_EVENT_BYTES_MAX || Buffer.byteLength(event.message) <= LOG_EVENT_BYTES_MAX
-  );
-}
-
-/** Functions choose their time stamps: one from the far future would keep its segment for ever. */
-function isPlausible(timestampMs: number, nowMs: number): boolean {
-  return Number.isSafeInteger(timestampMs) && timestampMs >= 0 && timestampMs <= nowMs + EVENT_AHEAD_MS_MAX;
-}
-
-/** The event with a sound time stamp, and as several when its message is too long; no character is cut in two. */
-function cutEvent(event: LogEvent, nowMs: number): LogEvent[] {
-  const truncatedMs = Math.trunc(event.timestampMs);
-  const timestampMs = isPlausible(truncatedMs, nowMs) ? truncatedMs : nowMs;
-  if (isWithinLimit(event)) return [{ timestampMs, message: event.message }];
-  const bytes = Buffer.from(event.message);
-  const parts: LogEvent[] = [];
-  for (let start = 0; start < bytes.length;) {
-    let end = Math.min(start + LOG_EVENT_BYTES_MAX, bytes.length);
-    while (end < bytes.length && ((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
-    parts.push({ timestampMs, message: bytes.toString("utf8", start, end) });
-    start = end;
-  }
-  return parts;
 }
