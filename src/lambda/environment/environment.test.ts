@@ -289,7 +289,7 @@ describe("an execution environment", () => {
     assert.throws(() => void parts.environment.invoke(invocation()), /goes from FROZEN to BUSY/);
     await parts.environment.wake();
     assert.equal(parts.environment.state, "IDLE");
-    assert.deepEqual(parts.sandbox.calls, ["freeze", "thaw"]);
+    assert.deepEqual(parts.sandbox.calls, ["limitCpu", "freeze", "thaw"]);
     await parts.environment.shutdown("test");
   });
 

@@ -243,6 +243,7 @@ export class Environment {
     occupied.sandbox.output.on("error", () => undefined);
     void occupied.sandbox.exited.then((exit) => this.#processEnded(exit));
     if (this.#state === "STARTING") this.#transition("INITIALISING");
+    else this.#limitCpu();
   }
 
   readonly #events: RuntimeEvents = {
@@ -253,6 +254,7 @@ export class Environment {
       this.#transition("IDLE");
       this.idleSinceMs = this.#clock.monotonicMs();
       this.#settleInit({ status: "ready", durationMs: this.idleSinceMs - this.#startedMs });
+      this.#limitCpu();
     },
     initError: (error) => {
       const failure: Failure = {
@@ -279,6 +281,11 @@ export class Environment {
     log: (timestampMs, text) => this.#log.event(text, timestampMs),
     broken: (error) => this.#fail(sandboxFailure(`The runtime broke its protocol: ${error.message}`)),
   };
+
+  /** Not waited for: the first millisecond of an invocation may be fast. A sandbox that is gone tells so itself. */
+  #limitCpu(): void {
+    this.#occupied?.sandbox.limitCpu().catch(() => undefined);
+  }
 
   #begin(invocation: Invocation, resolve: Running["resolve"]): void {
     assert(!this.#running, "one invocation at a time");

@@ -61,6 +61,10 @@ export class FakeSandbox implements Sandbox {
     this.calls.push("specialise");
   }
 
+  async limitCpu(): Promise<void> {
+    this.calls.push("limitCpu");
+  }
+
   async signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     this.calls.push(signal);
   }

@@ -33,6 +33,7 @@ type Available = Extract<RuntimeFound, { available: true }>;
 /** Variables that an interpreter reads when it starts: a function that sets one cannot take a booted runtime. */
 const BOOT_VARIABLES = new Set([
   "NODE_OPTIONS",
+  "NODE_PATH",
   "NODE_EXTRA_CA_CERTS",
   "NODE_PENDING_DEPRECATION",
   "NODE_TLS_REJECT_UNAUTHORIZED",

@@ -21,7 +21,9 @@ const LOOPBACK = new Set(["127.0.0.1", "localhost", "::1"]);
 const WITHOUT_WALLS = "run without walls around functions, for code of your own only: --driver process";
 
 /** Starts the driver. Rejects with SandboxError when the machine cannot do what was asked for; the hint says what helps. */
-export async function chooseDriver(choice: DriverChoice): Promise<{ driver: SandboxDriver; network: EnvironmentNetwork }> {
+export async function chooseDriver(
+  choice: DriverChoice,
+): Promise<{ driver: SandboxDriver; network: EnvironmentNetwork }> {
   const driver = choice.driver === "process" ? processDriver(choice) : bubblewrapDriver(choice);
   try {
     return { driver, network: await driver.start() };

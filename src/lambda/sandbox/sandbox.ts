@@ -82,6 +82,11 @@ export interface Sandbox {
    * such a path later (SPECIALISE) asks here first.
    */
   rewritePaths?(text: string): string;
+  /**
+   * From now on the processes get the CPU share of their memory size; until then, all that the machine has. Called when the
+   * function is initialised: AWS gives the init phase full CPU, and a small function would take half a second to start.
+   */
+  limitCpu(): Promise<void>;
   /** SIGTERM or SIGKILL to the main process. Harmless after the exit. */
   signal(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
   /** Stops every process inside from running, without their noticing. Idempotent. */

@@ -57,6 +57,10 @@ export class BubblewrapSandbox implements Sandbox {
     await this.#options.request({ op: "specialise", id: this.id, code, memoryMb, ephemeralStorageMb });
   }
 
+  async limitCpu(): Promise<void> {
+    if (!this.#dead) await this.#options.request({ op: "limit-cpu", id: this.id });
+  }
+
   async signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     if (!this.#dead) await this.#options.request({ op: "signal", id: this.id, signal });
   }

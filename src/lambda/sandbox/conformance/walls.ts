@@ -58,9 +58,10 @@ export function defineLimits(define: Define, fixture: () => Fixture): void {
     assert.match(output, /fork/);
   });
 
-  define("CPU time is in proportion to memory", async (t) => {
+  define("CPU time is in proportion to memory, once it is limited", async (t) => {
     if (!claims(t, fixture().driver.walls.cpuLimit)) return;
     const agent = await fixture().agent(t, { memoryMb: Math.round(MEMORY_MB_PER_VCPU / 4) });
+    await agent.sandbox.limitCpu();
     const share = Number(await agent.call("spin", { durationMs: 1000 }));
     assert(share <= 0.3, `a quarter was asked for, ${share} was had`);
   });

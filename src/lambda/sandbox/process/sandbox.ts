@@ -67,6 +67,9 @@ export class ProcessSandbox implements Sandbox {
     return rewritePaths(text, this.#parts.folder);
   }
 
+  /** Nothing limits CPU time here; `walls` says so. */
+  async limitCpu(): Promise<void> {}
+
   async signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const { pid } = this.#parts.child;
     if (this.#alive && pid !== undefined) tolerate(["ESRCH"], () => process.kill(pid, signal));

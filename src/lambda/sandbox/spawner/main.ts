@@ -27,6 +27,8 @@ async function act(sandboxes: Sandboxes, command: SpawnerRequest): Promise<Creat
       return await sandboxes.specialise(command);
     case "signal":
       return sandboxes.signal(command.id, command.signal);
+    case "limit-cpu":
+      return sandboxes.limitCpu(command.id);
     case "freeze":
       return sandboxes.freeze(command.id);
     case "thaw":

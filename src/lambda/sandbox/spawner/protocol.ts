@@ -59,7 +59,7 @@ export type SpawnerRequest =
   | CreateRequest
   | SpecialiseRequest
   | { readonly op: "signal"; readonly id: string; readonly signal: "SIGTERM" | "SIGKILL" }
-  | { readonly op: "freeze" | "thaw" | "destroy"; readonly id: string }
+  | { readonly op: "limit-cpu" | "freeze" | "thaw" | "destroy"; readonly id: string }
   | { readonly op: "ping" };
 
 export interface Created {
@@ -133,6 +133,7 @@ function parseCommand(fields: Fields): SpawnerRequest {
   switch (op) {
     case "ping":
       return { op };
+    case "limit-cpu":
     case "freeze":
     case "thaw":
     case "destroy":

@@ -69,6 +69,7 @@ interface Box {
   readonly process: BwrapProcess;
   initPid: number;
   specialised: boolean;
+  memoryMb: number;
   destroyed: Promise<void> | undefined;
 }
 
@@ -111,6 +112,7 @@ export class Sandboxes {
     const box = this.#find(request.id);
     if (box.specialised) throw new SandboxError("specialise", `sandbox ${box.id} has its code already`);
     box.specialised = true;
+    box.memoryMb = request.memoryMb;
     setLimits(box.cgroup, request.memoryMb);
     const code = new DetachedCode(this.#options.folders, request.code);
     try {
@@ -124,6 +126,11 @@ export class Sandboxes {
 
   signal(id: string, signal: "SIGTERM" | "SIGKILL"): void {
     this.#find(id).process.signal(signal);
+  }
+
+  limitCpu(id: string): void {
+    const box = this.#find(id);
+    box.cgroup.setCpu(box.memoryMb / MEMORY_MB_PER_VCPU);
   }
 
   freeze(id: string): void {
@@ -162,6 +169,7 @@ export class Sandboxes {
         process,
         initPid: await process.initPid,
         specialised: request.code !== undefined,
+        memoryMb: request.memoryMb,
         destroyed: undefined,
       };
       this.#boxes.set(box.id, box);
@@ -279,7 +287,6 @@ export class Sandboxes {
 
 function setLimits(cgroup: Cgroup, memoryMb: number): void {
   cgroup.setMemory(memoryMb * MIB);
-  cgroup.setCpu(memoryMb / MEMORY_MB_PER_VCPU);
   cgroup.setPids(ENVIRONMENT_PIDS_MAX);
 }
 
