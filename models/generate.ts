@@ -9,6 +9,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { unzipSync } from "fflate";
+import { applyS3Overlay } from "./s3-overlay.ts";
 import { applySqsOverlay } from "./sqs-overlay.ts";
 import type {
   MemberData,
@@ -41,6 +42,14 @@ const SERVICES = [
   "cloudwatch",
   "iot-data",
 ];
+
+/** Of the services whose errors are named with it on the wire; botocore's models have no namespaces. */
+const SHAPE_NAMESPACES: Readonly<Record<string, string>> = {
+  dynamodb: "com.amazonaws.dynamodb.v20120810",
+  dynamodbstreams: "com.amazonaws.dynamodb.v20120810",
+  sqs: "com.amazonaws.sqs",
+  cloudwatch: "com.amazonaws.cloudwatch",
+};
 
 const ROOT = join(import.meta.dirname, "..");
 const DATA = join(ROOT, "models", "data");
@@ -171,6 +180,7 @@ function operationData(operation: JsonObject): OperationData {
   } else if (operation["unsignedPayload"] === true || operation["authtype"] === "v4-unsigned-body") {
     data["auth"] = "unsigned-body";
   }
+  if (operation["requestcompression"] !== undefined) data["requestCompression"] = true;
   if (operation["endpoint"] !== undefined) {
     data["hostPrefix"] = object(operation["endpoint"], "endpoint")["hostPrefix"] ?? "";
   }
@@ -255,6 +265,9 @@ function main(): void {
   for (const service of SERVICES) {
     let model = modelData(newestModel(files, service));
     if (service === "sqs") model = applySqsOverlay(model);
+    if (service === "s3") model = applyS3Overlay(model);
+    const namespace = SHAPE_NAMESPACES[service];
+    if (namespace !== undefined) model = { ...model, metadata: { ...model.metadata, namespace } };
     checkPatterns(service, model);
     written[`${service}.json`] = serialize(model);
     index[service] = model.metadata;

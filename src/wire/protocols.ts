@@ -2,6 +2,7 @@
  * AWS's protocols over the generated models: which operation a request means, its validated input, and the answer's bytes.
  * Models are loaded, and codecs and checks compiled, when the first request needs them.
  */
+import { gunzipSync } from "node:zlib";
 import type { AwsError } from "../errors.ts";
 import { assert } from "../kernel/assert.ts";
 import { bodyBytesMax } from "./body-limits.ts";
@@ -31,14 +32,16 @@ const CODECS: Readonly<Record<Exclude<ProtocolName, "ec2Query">, ProtocolCodec>>
 
 const FORM = "application/x-www-form-urlencoded";
 const RPC_V2_PATH = /\/service\/([^/]+)\/operation\/([^/]+)$/;
-/** `bucket.s3.localhost:4566`, `bucket.s3.us-east-1.amazonaws.com`, `bucket.s3-us-west-2.…` */
-const S3_VIRTUAL_HOST = /^(.+)\.s3[.-]/;
+/** `bucket.s3.us-east-1.amazonaws.com`, `bucket.s3-accelerate.…`, and what SDKs make of `localhost:4566`: `bucket.localhost:4566`. */
+const S3_VIRTUAL_HOST = /^(.+)\.(?:s3[.-].*|localhost(?::\d+)?)$/;
 
 type RequestHead = Omit<WireRequest, "body">;
 
 interface Compiled {
   readonly codec: OperationCodec;
   readonly validate: Validate;
+  /** Clients may compress the operation's requests. */
+  readonly inflates: boolean;
 }
 
 /** A service that is switched on. */
@@ -78,7 +81,11 @@ class Service {
     if (compiled === undefined) {
       const operation = this.model.operation(operationName);
       assert(operation, `${this.name} has the operation ${operationName}`);
-      compiled = { codec: codecOf(protocol).compile(operation), validate: compileValidation(operation) };
+      compiled = {
+        codec: codecOf(protocol).compile(operation),
+        validate: compileValidation(operation),
+        inflates: operation.data.requestCompression === true,
+      };
       this.#compiled.set(key, compiled);
     }
     return compiled;
@@ -189,12 +196,13 @@ class ModelProtocols implements Protocols {
     const speakers = [...this.#services.values()].filter(
       (service) => service.speaks("query") && (match.service === "" || match.service === service.name),
     );
-    return matchForm(request.body.toString("utf8"), speakers);
+    return matchForm(inflated(request, match.bodyBytesMax).body.toString("utf8"), speakers);
   }
 
   decode(match: Match, request: WireRequest): Record<string, unknown> {
-    const { codec, validate } = this.#compiled(match);
-    const input = decodeSafely(codec, request, match.labels);
+    const { codec, validate, inflates } = this.#compiled(match);
+    const plain = inflates ? inflated(request, match.bodyBytesMax) : request;
+    const input = decodeSafely(codec, plain, match.labels);
     validate(input);
     return input;
   }
@@ -224,7 +232,7 @@ class ModelProtocols implements Protocols {
 function restPath(service: Service, head: RequestHead): string {
   if (service.metadata.serviceId !== "S3") return head.path;
   const bucket = S3_VIRTUAL_HOST.exec(head.headers["host"] ?? "")?.[1];
-  return bucket === undefined ? head.path : `/${bucket}${head.path}`;
+  return bucket === undefined || bucket === "s3" ? head.path : `/${bucket}${head.path}`;
 }
 
 function matchForm(form: string, services: readonly Service[]): Match | undefined {
@@ -240,6 +248,16 @@ function matchForm(form: string, services: readonly Service[]): Match | undefine
     if (match) return match;
   }
   return undefined;
+}
+
+/** The request with its body as it was before the client compressed it. */
+function inflated(request: WireRequest, bodyBytesMax: number): WireRequest {
+  if (request.headers["content-encoding"] !== "gzip") return request;
+  try {
+    return { ...request, body: gunzipSync(request.body, { maxOutputLength: bodyBytesMax }) };
+  } catch (error) {
+    throw serializationError(`Could not decompress the request body: ${(error as Error).message}`);
+  }
 }
 
 function decodeSafely(

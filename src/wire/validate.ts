@@ -91,7 +91,7 @@ function print(shape: Shape, value: unknown): string {
     );
     return `${shape.name}(${members.join(", ")})`;
   }
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 // Constraints of one value

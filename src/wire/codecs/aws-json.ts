@@ -1,6 +1,7 @@
 /** awsJson 1.0 and 1.1: every operation is `POST /`, named by `X-Amz-Target`. DynamoDB, Kinesis, EventBridge, CloudWatch Logs, SQS. */
 import type { Member, Operation, Shape } from "../models/shapes.ts";
 import {
+  errorId,
   errorParts,
   type OperationCodec,
   type ProtocolCodec,
@@ -55,7 +56,8 @@ export function awsJson(version: "1.0" | "1.1"): ProtocolCodec {
     compile: (operation) => compile(operation, contentType),
     encodeError(model, error, requestId) {
       const parts = errorParts(model, error);
-      const body = { __type: parts.name, ...jsonErrorBody(parts, error.message) };
+      const type = version === "1.0" ? errorId(model, parts) : parts.name;
+      const body = { __type: type, ...jsonErrorBody(parts, error.message) };
       return {
         status: parts.status,
         headers: {

@@ -48,6 +48,12 @@ export function errorParts(model: ServiceModel | undefined, error: AwsError): Er
   };
 }
 
+/** The name of an error in awsJson 1.0 and rpc-v2-cbor: the id of its shape, where the model has it. */
+export function errorId(model: ServiceModel | undefined, parts: ErrorParts): string {
+  const namespace = model?.metadata.namespace;
+  return namespace === undefined || parts.shape === undefined ? parts.name : `${namespace}#${parts.name}`;
+}
+
 /** The `x-amzn-query-error` header of services that once spoke awsQuery only. */
 export function queryErrorHeader(model: ServiceModel | undefined, parts: ErrorParts): Record<string, string> {
   if (model?.metadata.awsQueryCompatible !== true) return {};

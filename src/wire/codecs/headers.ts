@@ -52,8 +52,8 @@ function splitList(text: string): string[] {
   return items;
 }
 
-/** Undefined when there is nothing to send: an empty list. */
-export function compileHeaderWriter(member: Member): (value: unknown) => string | undefined {
+/** The values of a list are joined; an empty list is an empty header. */
+export function compileHeaderWriter(member: Member): (value: unknown) => string {
   if (member.data.jsonvalue === true) return (value) => Buffer.from(String(value)).toString("base64");
   if (member.shape.type !== "list") return textWriter(member, "rfc822");
   const { element } = member.shape;
@@ -61,7 +61,6 @@ export function compileHeaderWriter(member: Member): (value: unknown) => string 
   const quotes = element.shape.type === "string";
   return (value) => {
     assert(Array.isArray(value), `${member.name} is a list`);
-    if (value.length === 0) return undefined;
     return value.map((item) => (quotes ? quoted(write(item)) : write(item))).join(", ");
   };
 }

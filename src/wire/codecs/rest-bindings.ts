@@ -20,7 +20,7 @@ export interface RestFormat {
   bodyWriter(operation: Operation, shape: Shape, members: ReadonlySet<Member>): (output: Structure) => Buffer;
   /** Reads and writes a structure or document that is the whole body. */
   payloadReader(member: Member): (body: Buffer) => unknown;
-  payloadWriter(member: Member): (value: unknown) => Buffer;
+  payloadWriter(operation: Operation, member: Member): (value: unknown) => Buffer;
   /** The payload of one event in an event stream. */
   eventWriter(shape: Shape, members: ReadonlySet<Member>): (value: Structure) => Buffer;
 }
@@ -187,9 +187,7 @@ export function compileHeaders(shape: Shape | undefined): WriteHeaders {
       const write = compileHeaderWriter(member);
       writes.push((output, headers) => {
         const value = output[member.name];
-        if (isAbsent(value)) return;
-        const text = write(value);
-        if (text !== undefined) headers[member.wireName] = text;
+        if (!isAbsent(value)) headers[member.wireName] = write(value);
       });
     } else if (member.data.location === "headers") {
       const prefix = member.data.locationName ?? "";
@@ -234,7 +232,7 @@ function compilePayloadBody(operation: Operation, format: RestFormat, member: Me
       return isAsyncIterable(value) ? value : bytesOf(value);
     };
   }
-  const write = format.payloadWriter(member);
+  const write = format.payloadWriter(operation, member);
   return (output, headers) => {
     const value = output[member.name];
     if (isAbsent(value)) return EMPTY;

@@ -26,7 +26,7 @@ const format: RestFormat = {
     const read = jsonReader(member);
     return (body) => read(parseJsonBody(body));
   },
-  payloadWriter(member) {
+  payloadWriter(_operation, member) {
     const write = jsonWriter(member);
     return (value) => Buffer.from(JSON.stringify(write(value)));
   },

@@ -33,7 +33,11 @@ const format: RestFormat = {
     if (members.size === 0) return () => EMPTY;
     const write = xmlContentWriter(shape);
     const name = shape.data.locationName ?? shape.name;
-    const namespace = namespaceAttribute(operation.model.metadata.xmlNamespace);
+    const namespace = namespaceAttribute(shape.data.xmlNamespace ?? operation.model.metadata.xmlNamespace);
+    if (operation.name === "GetBucketLocation") {
+      // The one output of S3 without an element around it.
+      return (output) => document(name, namespace, escapeText(String(output[name] ?? "")));
+    }
     return (output) => {
       const { attributes, content } = write(output);
       return document(name, namespace + attributes, content);
@@ -43,8 +47,10 @@ const format: RestFormat = {
     const read = xmlReader(member);
     return (body) => read(parseXmlBody(body));
   },
-  payloadWriter(member) {
-    const write = xmlWriter(member, payloadName(member));
+  payloadWriter(operation, member) {
+    const { xmlNamespace } = operation.model.metadata;
+    const namespace = member.data.xmlNamespace ?? member.shape.data.xmlNamespace ?? xmlNamespace;
+    const write = xmlWriter(member, payloadName(member), namespace);
     return (value) => Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${write(value)}`);
   },
   eventWriter(shape) {

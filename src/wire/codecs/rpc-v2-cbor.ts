@@ -1,12 +1,12 @@
 /** Smithy's RPC v2 in CBOR: `POST /service/NAME/operation/NAME`. CloudWatch. */
-import { decode, encode, Tagged } from "cborg";
-import { AwsError } from "../../errors.ts";
+import type { AwsError } from "../../errors.ts";
 import { assert, unreachable } from "../../kernel/assert.ts";
 import type { Member, Operation, ServiceModel, Shape } from "../models/shapes.ts";
 import type { WireResponse } from "../protocol.ts";
 import { eventStreamOf } from "./aws-json.ts";
 import {
   EMPTY,
+  errorId,
   errorParts,
   type OperationCodec,
   type ProtocolCodec,
@@ -19,27 +19,13 @@ import {
   eventStreamWriter,
   initialResponse,
 } from "./event-stream.ts";
+import { cborTimestamp, decodeCbor, encodeCbor } from "./cbor.ts";
 import { setEntry } from "./json.ts";
-import { bytesOf, checkInteger, dateOf, dateOfEpoch, isAbsent, serializationError } from "./scalars.ts";
+import { bytesOf, checkInteger, isAbsent, serializationError } from "./scalars.ts";
 
 const CONTENT_TYPE = "application/cbor";
-/** CBOR's tag of seconds since the epoch. */
-const EPOCH_TAG = 1;
 
 type Convert = (value: unknown) => unknown;
-
-function parseBody(body: Buffer): unknown {
-  try {
-    // Maps, not objects: a client chooses the keys.
-    return decode(body, {
-      useMaps: true,
-      tags: { [EPOCH_TAG]: (content) => dateOfEpoch(Number(content())) },
-    });
-  } catch (error) {
-    if (error instanceof AwsError) throw error;
-    throw serializationError(`Could not parse request body into cbor: ${(error as Error).message}`);
-  }
-}
 
 const readers = new WeakMap<Shape, Convert>();
 const writers = new WeakMap<Shape, Convert>();
@@ -154,7 +140,7 @@ function compileWriter(shape: Shape): Convert {
     case "blob":
       return bytesOf;
     case "timestamp":
-      return (value) => new Tagged(EPOCH_TAG, dateOf(value).getTime() / 1000);
+      return cborTimestamp;
     case "string":
     case "boolean":
     case "integer":
@@ -185,7 +171,7 @@ function structureWriter(shape: Shape, include: (member: Member) => boolean): Co
 
 function encodeStructure(shape: Shape, include: (member: Member) => boolean): (value: Structure) => Buffer {
   const write = structureWriter(shape, include);
-  return (value) => bytesOf(encode(write(value)));
+  return (value) => encodeCbor(write(value));
 }
 
 function compile(operation: Operation): OperationCodec {
@@ -200,7 +186,7 @@ function compile(operation: Operation): OperationCodec {
   const writeEvents = stream && eventStreamWriter(operation.model, stream.shape, eventFormat);
   return {
     decode: (request) =>
-      read && request.body.length > 0 ? (read(parseBody(request.body)) as Structure) : {},
+      read && request.body.length > 0 ? (read(decodeCbor(request.body)) as Structure) : {},
     encode(value, requestId) {
       const headers: Record<string, string> = {
         "smithy-protocol": "rpc-v2-cbor",
@@ -223,7 +209,7 @@ function compile(operation: Operation): OperationCodec {
 function encodeError(model: ServiceModel | undefined, error: AwsError, requestId: string): WireResponse {
   const parts = errorParts(model, error);
   const { shape } = parts;
-  const body = new Map<string, unknown>([["__type", parts.name]]);
+  const body = new Map<string, unknown>([["__type", errorId(model, parts)]]);
   const members = shape
     ? structureWriter(shape, () => true)(parts.members)
     : new Map(Object.entries(parts.members));
@@ -237,7 +223,7 @@ function encodeError(model: ServiceModel | undefined, error: AwsError, requestId
       "x-amzn-RequestId": requestId,
       ...queryErrorHeader(model, parts),
     },
-    body: bytesOf(encode(body)),
+    body: encodeCbor(body),
   };
 }
 

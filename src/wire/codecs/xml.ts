@@ -171,10 +171,10 @@ export type XmlWriter = (value: unknown) => string;
 
 const contentWriters = new WeakMap<Shape, (value: Structure) => { attributes: string; content: string }>();
 
-/** The writer of a member as an element called `name`. */
-export function xmlWriter(member: Member, name: string): XmlWriter {
+/** The writer of a member as an element called `name`; a root element has its shape's or its service's namespace. */
+export function xmlWriter(member: Member, name: string, namespace = member.data.xmlNamespace): XmlWriter {
   const { shape } = member;
-  const open = name + namespaceAttribute(member.data.xmlNamespace);
+  const open = name + namespaceAttribute(namespace);
   switch (shape.type) {
     case "structure":
       return (value) => {
@@ -257,7 +257,7 @@ function compileContentWriter(shape: Shape): (value: Structure) => { attributes:
         attribute: member.data.xmlAttribute === true,
         write: member.data.xmlAttribute ? textWriter(member, "iso8601") : xmlWriter(member, member.wireName),
       }));
-    let attributes = namespaceAttribute(shape.data.xmlNamespace);
+    let attributes = "";
     let content = "";
     for (const { name, wireName, attribute, write } of fields) {
       const item = value[name];

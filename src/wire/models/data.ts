@@ -93,6 +93,8 @@ export interface OperationData {
   readonly output?: { readonly shape: string; readonly resultWrapper?: string };
   readonly errors?: readonly string[];
   readonly auth?: "none" | "unsigned-body";
+  /** Clients may send the body with `Content-Encoding: gzip`. */
+  readonly requestCompression?: true;
   /** `stream-` or `{RequestRoute}.`: put before the host's name by clients. */
   readonly hostPrefix?: string;
 }
@@ -108,6 +110,8 @@ export interface ServiceMetadata {
   readonly targetPrefix?: string;
   readonly jsonVersion?: "1.0" | "1.1";
   readonly xmlNamespace?: XmlNamespace;
+  /** Of the shapes' ids: `com.amazonaws.sqs`. Errors of awsJson 1.0 and rpc-v2-cbor are named with it. */
+  readonly namespace?: string;
   /** Errors carry their awsQuery code in `x-amzn-query-error`. */
   readonly awsQueryCompatible?: true;
 }
