@@ -20,6 +20,7 @@ import { Occupier } from "./lambda/placement/occupier.ts";
 import { Placement } from "./lambda/placement/placement.ts";
 import { WarmPool } from "./lambda/placement/warm-pool.ts";
 import { createRuntimeCatalogue } from "./lambda/runtimes/catalogue.ts";
+import { startSurvey } from "./lambda/runtimes/start-survey.ts";
 import { chooseDriver } from "./lambda/sandbox/drivers.ts";
 import type { SandboxDriver } from "./lambda/sandbox/sandbox.ts";
 import { createLogs } from "./services/logs/logs.ts";
@@ -59,7 +60,14 @@ export async function startServer(configuration: Configuration, logger: Logger):
     const runtimesDirectory = join(dataDirectory, "runtimes");
     const codeDirectory = join(dataDirectory, "code");
     prepareDataDirectory(dataDirectory, [runtimesDirectory, codeDirectory]);
-    const runtimes = createRuntimeCatalogue({ cacheDirectory: runtimesDirectory, clock, logger });
+    const runtimes = createRuntimeCatalogue({
+      cacheDirectory: runtimesDirectory,
+      clock,
+      logger,
+      ...(process.getuid?.() === 0
+        ? { survey: startSurvey((error) => logger.warn("cannot look for interpreters as root", { error })) }
+        : {}),
+    });
     // Without walls there is nothing that needs root: the processes themselves must not have it.
     if (configuration.driver === "process") becomeServerUser(dataDirectory);
     const { driver, network } = await chooseDriver({
@@ -78,8 +86,8 @@ export async function startServer(configuration: Configuration, logger: Logger):
     closers.push(() => blobs.close());
     const [{ credentials }, logs, meter] = await Promise.all([
       CredentialStore.open(store, { accountId, clock }),
-      createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId }),
-      createMeter({ directory: join(dataDirectory, "meter"), store, clock }),
+      createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId, logger }),
+      createMeter({ directory: join(dataDirectory, "meter"), store, clock, logger }),
     ]);
     closers.push(
       () => credentials.close(),

@@ -8,6 +8,7 @@ import { onPath, type Interpreter, type InterpreterSearch } from "./interpreter.
 import { findNode } from "./node-interpreters.ts";
 import { findPython, pythonInstallationFolders } from "./python-interpreters.ts";
 import { runtimeVariables } from "./environment-variables.ts";
+import type { Survey } from "./start-survey.ts";
 import { RUNTIMES, type RuntimeDescription } from "./runtimes.ts";
 
 export type RuntimeFound = RuntimeAvailable | RuntimeMissing;
@@ -50,6 +51,8 @@ export interface RuntimeCatalogueOptions {
   readonly logger: Logger;
   /** The server's environment: PATH, HOME, PYENV_ROOT, UV_PYTHON_INSTALL_DIR. Default: this process's. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** What was found while this process was root, when it is not any more; otherwise this process looks itself. */
+  readonly survey?: Promise<Survey>;
   /** False forbids fetching interpreters from npm. Default: true. */
   readonly fetch?: boolean;
 }
@@ -112,11 +115,21 @@ async function searchRuntime(runtimeId: string, options: RuntimeCatalogueOptions
   const search =
     description.family === "nodejs"
       ? searchNode(description, options, environment)
-      : findPython(description.version, {
-          path: environment["PATH"],
-          installationFolders: pythonInstallationFolders(environment),
-        });
+      : searchPython(description, options, environment);
   return interpreted(description, await search);
+}
+
+async function searchPython(
+  { version }: RuntimeDescription,
+  { survey }: RuntimeCatalogueOptions,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<InterpreterSearch> {
+  const surveyed = (await survey)?.[version];
+  if (surveyed?.found) return surveyed;
+  return await findPython(version, {
+    path: environment["PATH"],
+    installationFolders: pythonInstallationFolders(environment),
+  });
 }
 
 function searchNode(

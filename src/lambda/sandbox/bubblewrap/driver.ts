@@ -195,13 +195,13 @@ export class BubblewrapDriver implements SandboxDriver {
   #resolveRoot(root: RuntimeRoot): RuntimeRoot {
     const known = this.#roots.get(root.key);
     if (known) return known;
-    const resolved: RuntimeRoot = {
+    const real: RuntimeRoot = {
       key: root.key,
-      ...(root.lang === undefined ? {} : { lang: realpathSync(root.lang) }),
-      ...(root.runtime === undefined ? {} : { runtime: realpathSync(root.runtime) }),
+      ...(root.lang === undefined ? {} : { lang: resolved(root.lang) }),
+      ...(root.runtime === undefined ? {} : { runtime: resolved(root.runtime) }),
     };
-    this.#roots.set(root.key, resolved);
-    return resolved;
+    this.#roots.set(root.key, real);
+    return real;
   }
 
   #resolveCode(code: CodeMounts): CodeMounts {
@@ -211,6 +211,16 @@ export class BubblewrapDriver implements SandboxDriver {
       return (this.#startMessage?.codeDirectory ?? codeDirectory) + path.slice(codeDirectory.length);
     };
     return { task: resolve(code.task), layers: code.layers.map(resolve) };
+  }
+}
+
+/** Without its links. A folder that the server may not enter any more, below root's home, was resolved when it was found. */
+function resolved(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EACCES") return path;
+    throw error;
   }
 }
 

@@ -1,0 +1,34 @@
+import { spawn } from "node:child_process";
+import { extname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { coerceError } from "../../kernel/deferred.ts";
+import type { InterpreterSearch } from "./interpreter.ts";
+
+/** By version, `3.12`. */
+export type Survey = Readonly<Record<string, InterpreterSearch>>;
+
+/**
+ * Starts survey.ts as the user this process is now, at the lowest priority: nothing waits for it but the first function
+ * of its runtime. Resolves with an empty survey when it fails; rejects never.
+ */
+export function startSurvey(onFailure: (error: Error) => void): Promise<Survey> {
+  const self = fileURLToPath(import.meta.url);
+  const program = fileURLToPath(new URL(`./survey${extname(self)}`, import.meta.url));
+  const child = spawn("nice", ["-n", "19", process.execPath, program], { stdio: ["ignore", "pipe", "ignore"] });
+  return new Promise((resolve) => {
+    const give = (survey: Survey, error?: Error) => {
+      if (error) onFailure(error);
+      resolve(survey);
+    };
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    child.on("error", (error) => give({}, error));
+    child.on("close", (code) => {
+      try {
+        give(JSON.parse(text) as Survey);
+      } catch (error) {
+        give({}, new Error(`the search for interpreters ended with status ${code}`, { cause: coerceError(error) }));
+      }
+    });
+  });
+}
