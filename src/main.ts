@@ -199,6 +199,10 @@ export async function startServer(configuration: Configuration, logger: Logger):
     });
     closers.push(() => listener.close(configuration.drainMs));
     if (network.endpoint) listener.attach(network.endpoint.handle);
+    driver.onNetwork?.((renewed) => {
+      if (renewed.runtimeApi) runtimeApi.attach(renewed.runtimeApi.handle);
+      if (renewed.endpoint) listener.attach(renewed.endpoint.handle);
+    });
     const { port } = await listener.listen(configuration.port, configuration.host);
     return { endpoint: `http://${configuration.host}:${port}`, rootKey, driver, close };
   } catch (error) {

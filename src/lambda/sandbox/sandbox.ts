@@ -14,6 +14,8 @@ export interface SandboxDriver {
   readonly walls: Walls;
   /** Makes ready (spawner, network); resolves with where environments reach the platform. Called once. */
   start(): Promise<EnvironmentNetwork>;
+  /** Calls back when a network was built anew, with handles that replace those before; absent where that cannot happen. */
+  onNetwork?(listener: (network: EnvironmentNetwork) => void): void;
   /**
    * Builds the walls and starts `command` behind them. Resolves when the process was started (not when it is ready).
    * Rejects with SandboxError; nothing is left behind then.

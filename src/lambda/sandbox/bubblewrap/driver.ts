@@ -22,6 +22,7 @@ import {
 import type { Started, StartMessage } from "../spawner/protocol.ts";
 import { BubblewrapSandbox } from "./bubblewrap-sandbox.ts";
 import { SpawnerClient, type NetworkHandles } from "./spawner-client.ts";
+import { SpawnerProcesses } from "./spawner-processes.ts";
 
 /** Starts in a row that may fail before the driver gives up for good. */
 const RESTARTS_MAX = 8;
@@ -52,6 +53,7 @@ export function createBubblewrapDriver(options: BubblewrapDriverOptions): Bubble
 export class BubblewrapDriver implements SandboxDriver {
   readonly name = "bubblewrap";
   readonly #options: BubblewrapDriverOptions;
+  readonly #processes: SpawnerProcesses;
   readonly #sandboxes = new Map<string, BubblewrapSandbox>();
   readonly #networkListeners: ((network: EnvironmentNetwork) => void)[] = [];
   readonly #roots = new Map<string, RuntimeRoot>();
@@ -66,6 +68,7 @@ export class BubblewrapDriver implements SandboxDriver {
 
   constructor(options: BubblewrapDriverOptions) {
     this.#options = options;
+    this.#processes = new SpawnerProcesses(options.node);
   }
 
   get walls(): Walls {
@@ -79,6 +82,7 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#startMessage = startMessage(this.#options);
     const network = deferred<EnvironmentNetwork>();
     this.#spawner = this.#launch((made) => network.resolve(made));
+    this.#processes.prepareStandbys();
     await this.#spawner;
     return await network.promise;
   }
@@ -121,6 +125,7 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#closingSoon.resolve();
     const spawner = await this.#spawner?.catch(() => undefined);
     await spawner?.close();
+    this.#processes.close();
   }
 
   async #ready(): Promise<SpawnerClient> {
@@ -133,7 +138,7 @@ export class BubblewrapDriver implements SandboxDriver {
     if (!message) throw new SandboxError("start", "the driver has not been started");
     let alive = false;
     const client: SpawnerClient = new SpawnerClient({
-      node: this.#options.node,
+      child: this.#processes.take(),
       clock: this.#options.clock,
       listeners: {
         onExit: (id, exit) => this.#sandboxes.get(id)?.onExit(exit),

@@ -2,10 +2,8 @@
  * The server's end of one spawner process: starts it behind namespaces of its own, asks, and hears of its end.
  * See spawner/main.ts for the other end and spawner/protocol.ts for what is said.
  */
-import { spawn, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import type { Server, Socket } from "node:net";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Clock } from "../../../kernel/clock.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type SandboxExit } from "../sandbox.ts";
@@ -22,13 +20,6 @@ import type {
 const ANSWER_TIMEOUT_MS = 30_000;
 /** The end of what the spawner wrote on stderr, told when it dies. */
 const STDERR_CHARS_MAX = 4096;
-
-/** A small heap: it holds a few maps, and a fork copies its page tables. */
-const NODE_FLAGS = [
-  "--max-semi-space-size=1",
-  "--max-old-space-size=64",
-  "--disable-warning=ExperimentalWarning",
-];
 
 export interface SpawnerListeners {
   onExit(id: string, exit: SandboxExit): void;
@@ -58,26 +49,11 @@ export class SpawnerClient {
   #lastRequest = 0;
   #stderr = "";
 
-  constructor(options: { node: string; clock: Clock; listeners: SpawnerListeners }) {
+  /** `child` was started by SpawnerProcesses just now. */
+  constructor(options: { child: ChildProcess; clock: Clock; listeners: SpawnerListeners }) {
     this.#clock = options.clock;
     this.#listeners = options.listeners;
-    const self = fileURLToPath(import.meta.url);
-    const main = fileURLToPath(new URL(`../spawner/main${extname(self)}`, import.meta.url));
-    const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
-    this.#child = spawn(
-      "unshare",
-      [
-        ...[...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],
-        ...["--", options.node, ...NODE_FLAGS, main],
-      ],
-      {
-        // Nothing of the server's environment: it may hold secrets, and variables that change how Node starts.
-        env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
-        // A session of its own: Ctrl-C in a terminal is for the server, which then ends its spawner in good order.
-        detached: true,
-        stdio: ["ignore", "ignore", "pipe", "ipc"],
-      },
-    );
+    this.#child = options.child;
     this.#watch();
   }
 
@@ -123,8 +99,9 @@ export class SpawnerClient {
     cancel();
   }
 
+  /** A server that gave up root cannot kill it: then the channel's end must do. */
   kill(): void {
-    this.#child.kill("SIGKILL");
+    if (!this.#child.kill("SIGKILL") && this.#child.connected) this.#child.disconnect();
   }
 
   #watch(): void {
