@@ -1,5 +1,6 @@
 /** Which driver a server uses: what was asked for, or bubblewrap; never no walls without having been asked. */
 import type { Clock } from "../../kernel/clock.ts";
+import { PORT_DEFAULT } from "../../limits.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { createBubblewrapDriver } from "./bubblewrap/driver.ts";
 import { createProcessDriver } from "./process/driver.ts";
@@ -36,7 +37,12 @@ export async function chooseDriver(
 }
 
 function bubblewrapDriver({ port, ...options }: DriverChoice): SandboxDriver {
-  return createBubblewrapDriver({ ...options, node: process.execPath, endpointPort: port });
+  // Environments reach the endpoint in a network of their own: there every port is free, also when 0 asked for any here.
+  return createBubblewrapDriver({
+    ...options,
+    node: process.execPath,
+    endpointPort: port === 0 ? PORT_DEFAULT : port,
+  });
 }
 
 function processDriver({ host, clock, dataDirectory, logger }: DriverChoice): SandboxDriver {
