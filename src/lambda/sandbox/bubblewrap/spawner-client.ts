@@ -163,6 +163,8 @@ export class SpawnerClient {
     for (const { output, link } of this.#handles.values())
       for (const socket of [output, link]) socket?.destroy();
     this.#handles.clear();
+    // Their listening sockets went with the network they were bound in; these would only keep this process alive.
+    for (const server of [this.#network.runtimeApi, this.#network.endpoint]) server?.close();
     this.#dead.resolve();
     this.#listeners.onDeath(reason);
   }
