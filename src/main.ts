@@ -50,14 +50,13 @@ const ENVIRONMENT_AGE_MS_MAX = 12 * 60 * 60_000;
 const POOL_TOTAL_MAX = 200;
 
 export async function startServer(configuration: Configuration, logger: Logger): Promise<RunningServer> {
-  const { dataDirectory, region, accountId } = configuration;
+  const { dataDirectory, runtimesDirectory, region, accountId } = configuration;
   const clock = systemClock;
   const closers: (() => Promise<void> | void)[] = [];
   const close = async () => {
     for (let next = closers.pop(); next; next = closers.pop()) await next();
   };
   try {
-    const runtimesDirectory = join(dataDirectory, "runtimes");
     const codeDirectory = join(dataDirectory, "code");
     prepareDataDirectory(dataDirectory, [runtimesDirectory, codeDirectory]);
     const runtimes = createRuntimeCatalogue({

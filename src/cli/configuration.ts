@@ -12,6 +12,8 @@ export interface Configuration {
   readonly port: number;
   /** Absolute. */
   readonly dataDirectory: string;
+  /** Where fetched interpreters are kept; several servers may share it. Absolute. */
+  readonly runtimesDirectory: string;
   readonly auth: "sigv4" | "none";
   /** "auto": bubblewrap where it works; without walls only when that was asked for by name. */
   readonly driver: "auto" | "bubblewrap" | "process";
@@ -72,10 +74,12 @@ export function readConfiguration(options: Options, variables: Variables): Confi
     throw new ConfigurationError(
       `--region (HORNERO_REGION) takes a Region such as us-east-1, not '${region}'`,
     );
+  const data = dataDirectory(options, variables);
   return {
     host: text("host", "HORNERO_HOST", "127.0.0.1"),
     port: whole("port", "HORNERO_PORT", PORT_DEFAULT, [0, 65_535]),
-    dataDirectory: dataDirectory(options, variables),
+    dataDirectory: data,
+    runtimesDirectory: resolve(text("runtimes", "HORNERO_RUNTIMES", join(data, "runtimes"))),
     auth: choice("auth", "HORNERO_AUTH", ["sigv4", "none"]),
     driver: choice("driver", "HORNERO_DRIVER", ["auto", "bubblewrap", "process"]),
     region,

@@ -32,6 +32,10 @@ program
       "process",
     ]),
   )
+  .option(
+    "--runtimes <dir>",
+    "keep fetched interpreters there, to share them between servers (HORNERO_RUNTIMES; default: in the data folder)",
+  )
   .option("--region <name>", "the Region (HORNERO_REGION; default us-east-1)")
   .option("--account-id <id>", "twelve digits (HORNERO_ACCOUNT_ID)")
   .option("--concurrency <n>", "concurrent executions of the account (HORNERO_CONCURRENCY; default 1000)")
