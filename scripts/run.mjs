@@ -1,13 +1,19 @@
 /** Runs a TypeScript file of this checkout with Node 24 and stays in front of it: signals and exit status pass through. */
 import { spawn } from "node:child_process";
-import { join } from "node:path";
+import { statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ensureNpmPackages, node24, ROOT } from "./setup.mjs";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 
+/** Where every user may enter, for a checkout that only root may: below /root, as a rule. */
+const OPEN_PLACE = "/run/hornero/app";
+
 export function run(file, args, options = {}) {
-  const child = spawn(node24(), [...(options.nodeOptions ?? []), join(ROOT, file), ...args], {
+  const [command, ...commandArgs] = args.includes("start") ? everybodysPlace() : [node24(), ROOT];
+  const place = commandArgs.pop();
+  const child = spawn(command, [...commandArgs, ...(options.nodeOptions ?? []), join(place, file), ...args], {
     stdio: "inherit",
     env: options.env ?? process.env,
     cwd: options.cwd ?? process.cwd(),
@@ -24,6 +30,40 @@ export function run(file, args, options = {}) {
     for (const one of SIGNALS) process.removeAllListeners(one);
     process.kill(process.pid, signal);
   });
+}
+
+/**
+ * The server gives up root for a user of its own, who must still read its program. When a folder above the checkout keeps
+ * him out, the checkout is shown at another place, in a mount namespace of the server's own, which goes with it.
+ */
+function everybodysPlace() {
+  const node = node24();
+  if (process.getuid?.() !== 0 || isOpen(ROOT)) return [node, ROOT];
+  const show = 'mkdir -p "$1" && mount --bind "$2" "$1" && shift 2 && exec "$@"';
+  const seen = node.startsWith(ROOT) ? join(OPEN_PLACE, node.slice(ROOT.length)) : node;
+  return [
+    "unshare",
+    "--mount",
+    "--propagation",
+    "private",
+    "sh",
+    "-c",
+    show,
+    "sh",
+    OPEN_PLACE,
+    ROOT,
+    seen,
+    OPEN_PLACE,
+  ];
+}
+
+/** Whether everybody may enter the folder and all that are above it. */
+function isOpen(folder) {
+  const ENTER = 0o001;
+  for (let path = folder; ; path = dirname(path)) {
+    if ((statSync(path).mode & ENTER) === 0) return false;
+    if (path === dirname(path)) return true;
+  }
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
