@@ -33,7 +33,10 @@ export function node24() {
   const own = join(ROOT, "node_modules", `node-linux-${arch}`, "bin", "node");
   if (existsSync(own)) return own;
   if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
-  fail(`No Node 24 for ${process.platform}-${process.arch}.`, "Install Node 24 or later and run this again.");
+  return fail(
+    `No Node 24 for ${process.platform}-${process.arch}.`,
+    "Install Node 24 or later and run this again.",
+  );
 }
 
 /** npm packages exactly as in package-lock.json, unless they are there already. */
