@@ -9,39 +9,41 @@ import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../../src/kernel/clock.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite-store.ts";
 import type { Store } from "../../src/store/store.ts";
+import type { Context } from "../support/context.ts";
+import { summarise } from "../support/statistics.ts";
 
-export interface Row {
+interface Rate {
   readonly what: string;
   /** Operations a second. */
   readonly perSecond: number;
 }
 
-const ROUND_MS = 700;
+const ROW_MS = 700;
 const BODY = Buffer.alloc(1024, "x");
 /** About the size of a function's configuration. */
 const RECORD = { name: "function", environment: { text: "x".repeat(900) }, list: [1, 2, 3] };
 
 /** Runs `step` in `workers` loops until the time is over; `step` answers how many operations it did. */
-async function measure(
-  what: string,
-  workers: number,
-  step: (worker: number) => Promise<number>,
-): Promise<Row> {
-  let operations = 0;
-  const start = performance.now();
-  const loop = async (worker: number): Promise<void> => {
-    while (performance.now() - start < ROUND_MS) {
-      // Not `operations += await …`: that reads the sum before it waits, and the loops would undo one another.
-      const done = await step(worker);
-      operations += done;
-    }
-  };
-  await Promise.all(Array.from({ length: workers }, (_, worker) => loop(worker)));
-  const elapsedS = (performance.now() - start) / 1000;
-  return { what, perSecond: Math.round(operations / elapsedS) };
-}
+type Measure = (what: string, workers: number, step: (worker: number) => Promise<number>) => Promise<Rate>;
 
-async function measureFloor(directory: string): Promise<Row> {
+const measureFor =
+  (rowMs: number): Measure =>
+  async (what, workers, step) => {
+    let operations = 0;
+    const start = performance.now();
+    const loop = async (worker: number): Promise<void> => {
+      while (performance.now() - start < rowMs) {
+        // Not `operations += await …`: that reads the sum before it waits, and the loops would undo one another.
+        const done = await step(worker);
+        operations += done;
+      }
+    };
+    await Promise.all(Array.from({ length: workers }, (_, worker) => loop(worker)));
+    const elapsedS = (performance.now() - start) / 1000;
+    return { what, perSecond: Math.round(operations / elapsedS) };
+  };
+
+async function measureFloor(measure: Measure, directory: string): Promise<Rate> {
   const database = new DatabaseSync(join(directory, "floor.db"));
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE floor (body BLOB)");
   const insert = database.prepare("INSERT INTO floor VALUES (?)");
@@ -52,7 +54,7 @@ async function measureFloor(directory: string): Promise<Row> {
   return row;
 }
 
-async function measureQueues(store: Store): Promise<Row[]> {
+async function measureQueues(measure: Measure, store: Store): Promise<Rate[]> {
   const queue = store.queue("bench");
   const append = (count: number) => async (): Promise<number> => {
     const messages = Array.from({ length: count }, () => ({ body: BODY }));
@@ -71,7 +73,7 @@ async function measureQueues(store: Store): Promise<Row[]> {
   ];
 }
 
-async function measureRecords(store: Store): Promise<Row[]> {
+async function measureRecords(measure: Measure, store: Store): Promise<Rate[]> {
   let next = 0;
   const put = async (): Promise<number> => {
     next += 1;
@@ -99,13 +101,14 @@ async function measureRecords(store: Store): Promise<Row[]> {
   ];
 }
 
-export async function benchStore(): Promise<Row[]> {
+async function measureAll(rowMs: number): Promise<Rate[]> {
+  const measure = measureFor(rowMs);
   const directory = await mkdtemp(join(tmpdir(), "hornero-bench-"));
   try {
-    const floor = await measureFloor(directory);
+    const floor = await measureFloor(measure, directory);
     const store = await openSqliteStore({ directory, clock: systemClock });
     try {
-      return [floor, ...(await measureQueues(store)), ...(await measureRecords(store))];
+      return [floor, ...(await measureQueues(measure, store)), ...(await measureRecords(measure, store))];
     } finally {
       await store.close();
     }
@@ -114,8 +117,24 @@ export async function benchStore(): Promise<Row[]> {
   }
 }
 
+/** The rows of the report: measured one after another, each beside the same floor. */
+export async function benchStore({ row, sizes }: Context): Promise<void> {
+  const [floor, ...rates] = await measureAll(Math.min(ROW_MS, sizes.closedMs));
+  if (!floor) return;
+  for (const [index, { what, perSecond }] of rates.entries())
+    row({
+      id: `store-${index + 1}`,
+      group: "the store, everything durable",
+      what,
+      unit: "/s",
+      value: summarise([perSecond]),
+      floor: { what: "bare SQLite commits", value: summarise([floor.perSecond]) },
+      ratio: summarise([perSecond / floor.perSecond]),
+    });
+}
+
 if (import.meta.main) {
-  for (const { what, perSecond } of await benchStore()) {
+  for (const { what, perSecond } of await measureAll(ROW_MS)) {
     console.log(`${perSecond.toLocaleString("en").padStart(10)} /s  ${what}`);
   }
 }

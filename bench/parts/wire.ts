@@ -16,6 +16,8 @@ import { SignatureV4 } from "@smithy/signature-v4";
 import { createHash, createHmac } from "node:crypto";
 import { startFakeServer } from "../../src/wire/fakes.ts";
 import { createProtocols } from "../../src/wire/protocols.ts";
+import type { Context } from "../support/context.ts";
+import { interleave, median, summarise, summariseRatios } from "../support/statistics.ts";
 
 const PATH = "/2015-03-31/functions/echo/invocations";
 const BODY = JSON.stringify({ text: "x".repeat(89) });
@@ -152,13 +154,8 @@ class Connection {
   }
 }
 
-const median = (values: readonly number[]): number => {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-};
-
 /** Median latency and rate of so many requests over so many connections. */
-async function measure(target: Target, requests: number, connections: number) {
+async function measure(target: Target, requests: number, connections: number): Promise<Figures> {
   const latencies: number[] = [];
   const startMs = performance.now();
   const work = Array.from({ length: connections }, async () => {
@@ -173,39 +170,86 @@ async function measure(target: Target, requests: number, connections: number) {
   return { p50Us: median(latencies), perSecond };
 }
 
-async function compare(rounds: number, requests: number): Promise<void> {
-  const [bare, wire] = [await start("bare"), await start("wire")];
+interface Figures {
+  readonly p50Us: number;
+  readonly perSecond: number;
+}
+
+interface Comparison {
+  readonly connections: number;
+  /** One of each round. */
+  readonly bare: readonly Figures[];
+  readonly wire: readonly Figures[];
+}
+
+async function compare(rounds: number, requests: number, deadlineMs = Infinity): Promise<Comparison[]> {
+  const bareServer = await start("bare");
+  const wireServer = await start("wire");
   try {
+    const comparisons: Comparison[] = [];
     for (const connections of [1, 16]) {
-      for (const target of [bare, wire]) await measure(target, WARM_UP_REQUESTS, connections);
-      const rows: { ratio: number; bareUs: number; wireUs: number; rate: number }[] = [];
-      for (let round = 0; round < rounds; round += 1) {
-        const order = round % 2 === 0 ? [bare, wire] : [wire, bare];
-        const results = new Map<Target, Awaited<ReturnType<typeof measure>>>();
-        for (const target of order) results.set(target, await measure(target, requests, connections));
-        const [a, b] = [results.get(bare), results.get(wire)];
-        if (!a || !b) continue;
-        const rate = b.perSecond / a.perSecond;
-        rows.push({ ratio: b.p50Us / a.p50Us, bareUs: a.p50Us, wireUs: b.p50Us, rate });
-      }
-      const ratios = rows.map(({ ratio }) => ratio);
-      const range = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`;
-      console.log(
-        `c=${connections}: p50 ${median(rows.map(({ wireUs }) => wireUs)).toFixed(0)} µs against ` +
-          `${median(rows.map(({ bareUs }) => bareUs)).toFixed(0)} µs bare: ${median(ratios).toFixed(2)}× (${range}); ` +
-          `throughput ${median(rows.map(({ rate }) => rate)).toFixed(2)}×`,
-      );
+      for (const target of [bareServer, wireServer])
+        await measure(target, Math.min(WARM_UP_REQUESTS, requests * 2), connections);
+      const [bare = [], wire = []] = await interleave({ rounds, deadlineMs }, [
+        () => measure(bareServer, requests, connections),
+        () => measure(wireServer, requests, connections),
+      ]);
+      comparisons.push({ connections, bare, wire });
     }
+    return comparisons;
   } finally {
-    bare.process.kill();
-    wire.process.kill();
+    bareServer.process.kill();
+    wireServer.process.kill();
+  }
+}
+
+export async function benchWire({ sizes, deadlineMs, row }: Context): Promise<void> {
+  for (const { connections, bare, wire } of await compare(sizes.wireRounds, sizes.wireRequests, deadlineMs)) {
+    const group = "signature and protocol, the handler echoes";
+    const [latencies, floors] = [wire, bare].map((figures) => figures.map(({ p50Us }) => p50Us / 1000));
+    const [rates, rateFloors] = [wire, bare].map((figures) => figures.map(({ perSecond }) => perSecond));
+    if (!latencies || !floors || !rates || !rateFloors) continue;
+    if (connections === 1)
+      row({
+        id: "wire-p50",
+        group,
+        what: "1 client, p50",
+        unit: "ms",
+        value: summarise(latencies),
+        floor: { what: "echo", value: summarise(floors) },
+        ratio: summariseRatios(latencies, floors),
+      });
+    else
+      row({
+        id: "wire-throughput",
+        group,
+        what: `${connections} clients, throughput`,
+        unit: "/s",
+        value: summarise(rates),
+        floor: { what: "echo", value: summarise(rateFloors) },
+        ratio: summariseRatios(rates, rateFloors),
+      });
+  }
+}
+
+async function main(rounds: number, requests: number): Promise<void> {
+  for (const { connections, bare, wire } of await compare(rounds, requests)) {
+    const p50s = (figures: readonly Figures[]) => figures.map(({ p50Us }) => p50Us);
+    const rates = (figures: readonly Figures[]) => figures.map(({ perSecond }) => perSecond);
+    const { median: ratio, min, max } = summariseRatios(p50s(wire), p50s(bare));
+    console.log(
+      `c=${connections}: p50 ${median(p50s(wire)).toFixed(0)} µs against ${median(p50s(bare)).toFixed(0)} µs bare: ` +
+        `${ratio.toFixed(2)}× (${min.toFixed(2)}–${max.toFixed(2)}); ` +
+        `throughput ${summariseRatios(rates(wire), rates(bare)).median.toFixed(2)}×`,
+    );
   }
 }
 
 const role = process.argv.find((argument) => argument.startsWith("--serve="))?.slice("--serve=".length);
-if (role === undefined) {
-  await compare(Number(process.argv[2] ?? 12), Number(process.argv[3] ?? 4000));
-} else {
-  process.on("disconnect", () => process.exit());
-  await serve(role);
+if (import.meta.main) {
+  if (role === undefined) await main(Number(process.argv[2] ?? 12), Number(process.argv[3] ?? 4000));
+  else {
+    process.on("disconnect", () => process.exit());
+    await serve(role);
+  }
 }
