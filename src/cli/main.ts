@@ -50,6 +50,118 @@ program
     await start({ ...program.opts(), ...options }, command);
   });
 
+const out = (text: string) => void process.stdout.write(text);
+const err = (text: string) => void process.stderr.write(text);
+
+program
+  .command("env")
+  .description("print the variables that point AWS's tools at the running server")
+  .option("--json", "as JSON")
+  .action(async (options) => {
+    const { env } = await import("./commands/env.ts");
+    env({ ...program.opts(), ...options }, out);
+  });
+
+program
+  .command("deploy")
+  .description("zip a folder, create or update the function, and wait until it is active")
+  .argument("<dir>", "the folder with the function's code")
+  .option("--name <name>", "the function's name; default: the folder's")
+  .option("--runtime <id>", "default: what the folder's files say")
+  .option("--handler <handler>", "default: what the folder's files say")
+  .option("--memory <mb>", "memory in MB")
+  .option("--timeout <s>", "timeout in seconds")
+  .option("--role <arn>", "execution role")
+  .option(
+    "--env <name=value>",
+    "an environment variable; may be given several times",
+    (one: string, all: string[]) => [...all, one],
+    [],
+  )
+  .option("--json", "print the function's configuration as JSON")
+  .action(async (dir: string, options) => {
+    const { deploy } = await import("./commands/deploy.ts");
+    await deploy(dir, { ...program.opts(), ...options }, out);
+  });
+
+program
+  .command("invoke")
+  .description("invoke a function and print its answer; exit status 3 when the function failed")
+  .argument("<name>", "name or ARN")
+  .option("--payload <json>", "the event; - reads standard input")
+  .option("--file <file>", "the event from a file; - reads standard input")
+  .option("--qualifier <qualifier>", "version or alias")
+  .option("--logs", "print the end of the invocation's log to standard error")
+  .action(async (name: string, options) => {
+    const { invoke } = await import("./commands/invoke.ts");
+    process.exitCode = await invoke(
+      name,
+      { ...program.opts(), ...options },
+      { out, err, isTerminal: process.stdout.isTTY },
+    );
+  });
+
+program
+  .command("logs")
+  .description("print a function's log")
+  .argument("<name>", "function, or log group that begins with /")
+  .option("-f, --follow", "go on until Ctrl-C")
+  .option("--since <time>", "30s, 10m, 2h, 1d; default 1h")
+  .option("--filter <pattern>", "a CloudWatch Logs filter pattern")
+  .option("--json", "one JSON object a line")
+  .action(async (name: string, options) => {
+    const { logs } = await import("./commands/logs.ts");
+    const stop = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+    await logs(name, { ...program.opts(), ...options }, out, stop.signal);
+  });
+
+program
+  .command("ls")
+  .description("list the functions")
+  .option("--json", "as JSON")
+  .action(async (options) => {
+    const { ls } = await import("./commands/ls.ts");
+    await ls({ ...program.opts(), ...options }, out);
+  });
+
+program
+  .command("rm")
+  .description("delete a function")
+  .argument("<name>", "name or ARN")
+  .option("--yes", "do not ask")
+  .action(async (name: string, options) => {
+    const { rm } = await import("./commands/rm.ts");
+    await rm(name, { ...program.opts(), ...options }, out);
+  });
+
+program
+  .command("bill")
+  .description("a month's usage per function, with AWS's prices")
+  .option("--month <yyyy-mm>", "default: this month, UTC")
+  .option("--json", "as JSON")
+  .action(async (options) => {
+    const { bill } = await import("./commands/bill.ts");
+    await bill({ ...program.opts(), ...options }, out);
+  });
+
+program
+  .command("doctor")
+  .description("say what this machine can do, and how to mend what is missing")
+  .option("--json", "as JSON")
+  .action(async (options) => {
+    const { doctor } = await import("./commands/doctor.ts");
+    process.exitCode = (await doctor({ ...program.opts(), ...options }, out)) ? 0 : 1;
+  });
+
+program
+  .command("stop")
+  .description("end the running server, and wait until it has ended")
+  .action(async (options) => {
+    const { stop } = await import("./commands/stop.ts");
+    await stop({ ...program.opts(), ...options }, out);
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {
