@@ -225,7 +225,7 @@ function resolved(path: string): string {
     return realpathSync(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EACCES") return path;
-    throw error;
+    throw new SandboxError("compose-root", coerceError(error).message, { cause: error });
   }
 }
 

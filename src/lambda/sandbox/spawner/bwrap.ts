@@ -177,8 +177,10 @@ export class BwrapProcess {
     this.#child.on("close", (status: number | null, signal: string | null) => {
       this.#monitorEnded = true;
       ended.resolve(this.#end(status, signal));
-      this.#init.reject(new SandboxError("start-bwrap", this.#lastWords(), { cause: this.#spawnError }));
-      if (this.#initPid === undefined) return gone.resolve();
+      if (this.#initPid === undefined) {
+        this.#init.reject(new SandboxError("start-bwrap", this.#lastWords(), { cause: this.#spawnError }));
+        return gone.resolve();
+      }
       orphans.set(this.#initPid, gone);
       reapOrphans();
     });
@@ -192,16 +194,12 @@ export class BwrapProcess {
     return name === undefined ? { code: status, signal: undefined } : { code: undefined, signal: name };
   }
 
-  /** What bwrap wrote before it gave up. Only when it has ended: nobody else holds the pipe then, so this cannot block. */
+  /** What bwrap wrote before it gave up: it has ended, so nobody else holds the pipe, and reading cannot block. */
   #lastWords(): string {
     if (this.#spawnError) return `${BWRAP}: ${this.#spawnError.message}`;
-    try {
-      const buffer = Buffer.alloc(MESSAGE_BYTES_MAX);
-      const text = buffer.toString("utf8", 0, readSync(this.outputFd, buffer)).trim();
-      return text === "" ? "bwrap ended without a word" : text;
-    } catch {
-      return "bwrap ended; its output has been handed on";
-    }
+    const buffer = Buffer.alloc(MESSAGE_BYTES_MAX);
+    const text = buffer.toString("utf8", 0, readSync(this.outputFd, buffer)).trim();
+    return text === "" ? "bwrap ended without a word" : text;
   }
 }
 

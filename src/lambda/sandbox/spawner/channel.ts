@@ -6,7 +6,7 @@ import type { Failure, HandleKind, SpawnerMessage } from "./protocol.ts";
 
 /** Sends in order. A server that is gone hears nothing: the `disconnect` that follows ends this process. */
 export function send(message: SpawnerMessage): void {
-  transmit(message, undefined);
+  transmit(message);
 }
 
 /** Passes one end of a socket or pipe on; this process's copy is closed when it has arrived. */
@@ -16,8 +16,9 @@ export function sendDescriptor(kind: HandleKind, id: string, fd: number): void {
   transmit({ type: "handle", kind, id }, socket);
 }
 
+/** Passes a listening socket on. Closed here when it has arrived: two who listen would share the connections. */
 export function sendServer(kind: HandleKind, server: Server): void {
-  transmit({ type: "handle", kind, id: "" }, server);
+  transmit({ type: "handle", kind, id: "" }, server, () => server.close());
 }
 
 export function failure(error: unknown): Failure {
@@ -26,9 +27,10 @@ export function failure(error: unknown): Failure {
   return { step: error.step, message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
 }
 
-function transmit(message: SpawnerMessage, handle: Socket | Server | undefined): void {
+function transmit(message: SpawnerMessage, handle?: Socket | Server, onSent?: () => void): void {
   if (!process.connected || !process.send) return;
   process.send(message, handle, {}, (error) => {
     if (error && process.connected) throw error;
+    onSent?.();
   });
 }

@@ -79,7 +79,9 @@ export async function openEgress(
  * reach. Where that leaves none, public ones.
  */
 export function resolverConfiguration(): string {
-  const own = new Set(Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((each) => each.address)));
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((each) => each.address)),
+  );
   // With systemd-resolved the first names only its stub on the loopback; the second, what is behind it.
   for (const path of ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]) {
     const lines = readLines(path);

@@ -152,7 +152,7 @@ export class Netlink {
     this.#requests = [];
     send(this.#fd, batch);
     let refused: number | undefined;
-    for (let answered = 0; answered < expected; ) {
+    for (let answered = 0; answered < expected;) {
       const length = receive(this.#fd, this.#answer);
       for (let at = 0; at + HEADER_BYTES <= length; at += align(this.#answer.readUInt32LE(at))) {
         if (this.#answer.readUInt16LE(at + 4) !== NLMSG_ERROR) continue;

@@ -116,7 +116,10 @@ async function setUpNetwork(message: StartMessage): Promise<Network> {
   const hostNamespace = openSync("/proc/self/ns/net", "r");
   const network = new EnvironmentNetworks();
   const { endpointPort } = message;
-  for (const [kind, port] of [["runtime-api", RUNTIME_API_PORT], ["endpoint", endpointPort]] as const) {
+  for (const [kind, port] of [
+    ["runtime-api", RUNTIME_API_PORT],
+    ["endpoint", endpointPort],
+  ] as const) {
     sendServer(kind, await network.listen(port));
   }
   const common = {
@@ -137,7 +140,10 @@ function describeWalls(cgroups: CgroupTree, network: Network): Walls {
   const { memory, cpu, pids } = cgroups.available;
   return {
     filesystem: { holds: true, detail: "a read-only root of what a function needs, in a mount namespace" },
-    processes: { holds: true, detail: "pid, ipc, uts and user namespaces; no capabilities; no new privileges" },
+    processes: {
+      holds: true,
+      detail: "pid, ipc, uts and user namespaces; no capabilities; no new privileges",
+    },
     network: network.own,
     egress: network.outside,
     memoryLimit: memory,
