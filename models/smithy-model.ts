@@ -72,6 +72,8 @@ const TYPES: Readonly<Record<string, ShapeType>> = {
   document: "document",
 };
 
+const CONSTRAINTS = new Set(["length", "range", "pattern"]);
+
 const TIMESTAMP_FORMATS: Readonly<Record<string, TimestampFormat>> = {
   "date-time": "iso8601",
   "http-date": "rfc822",
@@ -82,11 +84,21 @@ export const localName = (id: string): string => id.slice(id.indexOf("#") + 1);
 
 const api = (traits: Traits | undefined, name: string): unknown => traits?.[`smithy.api#${name}`];
 
+/** Of an enum, or of a string with the older trait. */
+function enumValues(shape: AstShape): string[] | undefined {
+  const trait = api(shape.traits, "enum") as { value: string }[] | undefined;
+  if (shape.type !== "enum") return trait?.map(({ value }) => value);
+  return Object.entries(shape.members ?? {}).map(([name, member]) => {
+    const value = api(member.traits, "enumValue");
+    return typeof value === "string" ? value : name;
+  });
+}
+
+type Possible<T> = { readonly [Key in keyof T]: T[Key] | undefined };
+
 /** Leaves out what is undefined, as `exactOptionalPropertyTypes` wants it. */
-function compact<T extends object>(entries: T): { [Key in keyof T]: Exclude<T[Key], undefined> } {
-  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as {
-    [Key in keyof T]: Exclude<T[Key], undefined>;
-  };
+function compact<T extends object>(entries: Possible<T>): T {
+  return Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined)) as T;
 }
 
 const flag = (value: unknown): true | undefined => (value === undefined ? undefined : true);
@@ -175,12 +187,9 @@ class Converter {
       min: length?.min ?? range?.min,
       max: length?.max ?? range?.max,
       pattern: api(traits, "pattern") as string | undefined,
-      enum:
-        shape.type === "enum"
-          ? members.map(([name, member]) => String(api(member.traits, "enumValue") ?? name))
-          : undefined,
+      enum: enumValues(shape),
       sensitive: flag(api(traits, "sensitive")),
-    }) as ShapeData;
+    });
   }
 
   #error(traits: Traits | undefined): Pick<ShapeData, "exception" | "error" | "fault"> {
@@ -213,7 +222,7 @@ class Converter {
         ? api(traits, "jsonName")
         : undefined;
     return compact({
-      shape: this.add(member.target),
+      shape: this.#constrained(member, target) ?? this.add(member.target),
       ...(location.location === undefined ? { locationName: name as string | undefined } : location),
       timestampFormat: this.#timestampFormat(traits),
       flattened: flag(api(traits, "xmlFlattened")),
@@ -227,7 +236,21 @@ class Converter {
       idempotencyToken: flag(api(traits, "idempotencyToken")),
       eventpayload: flag(api(traits, "eventPayload")),
       eventheader: flag(api(traits, "eventHeader")),
-    }) as MemberData;
+    });
+  }
+
+  /** A member's own constraints make a shape of its own, as they do in botocore's models. */
+  #constrained(member: AstMember, target: AstShape): string | undefined {
+    const constraints = Object.entries(member.traits ?? {}).filter(([trait]) =>
+      CONSTRAINTS.has(localName(trait)),
+    );
+    if (constraints.length === 0) return undefined;
+    const name = `${localName(member.target)}Constrained${Object.keys(this.shapes).length}`;
+    this.shapes[name] = this.#shape({
+      ...target,
+      traits: { ...target.traits, ...Object.fromEntries(constraints) },
+    });
+    return name;
   }
 
   /** Structures carry their namespace themselves. */
@@ -254,7 +277,7 @@ class Converter {
       errors: operation.errors?.map(({ target }) => this.add(target)),
       requestCompression: flag(api(operation.traits, "requestCompression")),
       hostPrefix: endpoint?.hostPrefix,
-    }) as OperationData;
+    });
   }
 }
 
@@ -291,6 +314,6 @@ export function convertService(ast: Ast, service: string, protocol: string): Mod
     xmlNamespace: api(shape.traits, "xmlNamespace") as XmlNamespace | undefined,
     namespace: service.slice(0, service.indexOf("#")),
     awsQueryCompatible: flag(shape.traits?.["aws.protocols#awsQueryCompatible"]),
-  }) as ServiceMetadata;
+  });
   return { metadata, operations, shapes: converter.shapes };
 }

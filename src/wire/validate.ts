@@ -96,12 +96,12 @@ function print(shape: Shape, value: unknown): string {
 
 // Constraints of one value
 
+const SURROGATE_PAIR = /[\ud800-\udbff][\udc00-\udfff]/g;
+
+/** Of a number its value, of anything else its length: strings count in Unicode characters [Smithy: length trait]. */
 function sizeOf(value: unknown): number {
   if (typeof value === "number") return value;
-  if (typeof value === "string") {
-    // Java counts UTF-16 units, as JavaScript does.
-    return value.length;
-  }
+  if (typeof value === "string") return value.length - (value.match(SURROGATE_PAIR)?.length ?? 0);
   if (Array.isArray(value) || value instanceof Uint8Array) return value.length;
   return Object.keys(value as object).length;
 }

@@ -5,6 +5,7 @@ import { AwsError } from "../../src/errors.ts";
 import type { Match, WireResponse } from "../../src/wire/protocol.ts";
 import { assertSameBody } from "./compare.ts";
 import {
+  type MalformedVector,
   matchOf,
   type RequestVector,
   type ResponseVector,
@@ -19,7 +20,7 @@ import {
 const NO_MESSAGE = "no message in the vector";
 
 /** The request must mean the operation, and decode to the params. */
-export function checkRequest(_protocol: VectorProtocol, service: VectorService, vector: RequestVector): void {
+export function checkRequest(service: VectorService, vector: RequestVector): void {
   const request = withTarget(service, vector.operation, wireRequest(vector));
   const match = matchOf(service, request);
   assert(match, "the request matches an operation");
@@ -110,4 +111,46 @@ function withoutOurs(body: WireResponse["body"], vector: ResponseVector): WireRe
     text = text.replace(`,"message":"${NO_MESSAGE}"`, "").replace(`"message":"${NO_MESSAGE}"`, "");
   }
   return Buffer.from(text);
+}
+
+/** The vector's requests: one for each value of its parameters. `$name:S` is the value in quotes, `$name:L` as it is. */
+export function expandMalformed(vector: MalformedVector): MalformedVector[] {
+  const parameters = Object.entries(vector.testParameters ?? {});
+  const [first] = parameters;
+  if (first === undefined) return [vector];
+  return first[1].map((_, position) => {
+    const text = JSON.stringify(vector.request, (_key, part: unknown) => {
+      if (typeof part !== "string") return part;
+      return parameters.reduce((result, [name, values]) => {
+        const value = values[position] ?? "";
+        return result.replaceAll(`$${name}:L`, value).replaceAll(`$${name}:S`, JSON.stringify(value));
+      }, part);
+    });
+    const request = JSON.parse(text) as MalformedVector["request"];
+    return { ...vector, id: `${vector.id} ${position}`, request };
+  });
+}
+
+/** The request must be refused with the vector's status and error. Texts are not compared: AWS's are not Smithy's. */
+export function checkMalformed(
+  protocol: VectorProtocol,
+  service: VectorService,
+  vector: MalformedVector,
+): void {
+  const request = withTarget(service, vector.operation, wireRequest(vector.request));
+  const match = matchOf(service, request);
+  assert(match, "the request matches an operation");
+  assert.equal(match.operation, vector.operation);
+  assert.equal(match.protocol, protocol);
+  let error: unknown;
+  try {
+    service.protocols.decode(match, request);
+  } catch (thrown) {
+    error = thrown;
+  }
+  assert(error instanceof AwsError, "the request is refused");
+  const response = service.protocols.encodeError(match, error, "request");
+  assert.equal(response.status, vector.response.code);
+  const expected = vector.response.headers?.["x-amzn-errortype"];
+  if (expected !== undefined) assert.equal(response.headers["x-amzn-errortype"], expected);
 }

@@ -1,6 +1,7 @@
 /** Smithy's protocol tests as data, and the conversions between their notation and the protocol layer's values. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { unreachable } from "../../src/kernel/assert.ts";
 import type { ModelData } from "../../src/wire/models/data.ts";
 import { ServiceModel, type Shape } from "../../src/wire/models/shapes.ts";
 import type { Match, Protocols, WireRequest } from "../../src/wire/protocol.ts";
@@ -141,5 +142,7 @@ export function valueOf(shape: Shape, params: unknown): unknown {
     case "long":
     case "document":
       return params;
+    default:
+      return unreachable(shape.type, "type of a shape");
   }
 }

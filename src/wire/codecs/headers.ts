@@ -1,11 +1,11 @@
 /** Members that are bound to HTTP headers. */
 import { assert } from "../../kernel/assert.ts";
 import type { Member } from "../models/shapes.ts";
-import { serializationError, textReader, textWriter, timestampFormatOf } from "./scalars.ts";
+import { parseBase64, serializationError, textReader, textWriter, timestampFormatOf } from "./scalars.ts";
 
 /** Reads a header's value; the values of a list are separated by commas, and quoted where they hold one. */
 export function compileHeaderReader(member: Member): (text: string) => unknown {
-  if (member.data.jsonvalue === true) return (text) => Buffer.from(text, "base64").toString("utf8");
+  if (member.data.jsonvalue === true) return (text) => parseBase64(text).toString("utf8");
   if (member.shape.type !== "list") {
     const read = textReader(member, "rfc822");
     if (member.shape.type === "string") return read;

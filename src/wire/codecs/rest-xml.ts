@@ -36,7 +36,8 @@ const format: RestFormat = {
     const namespace = namespaceAttribute(shape.data.xmlNamespace ?? operation.model.metadata.xmlNamespace);
     if (operation.name === "GetBucketLocation") {
       // The one output of S3 without an element around it.
-      return (output) => document(name, namespace, escapeText(String(output[name] ?? "")));
+      return ({ [name]: region }) =>
+        document(name, namespace, typeof region === "string" ? escapeText(region) : "");
     }
     return (output) => {
       const { attributes, content } = write(output);
