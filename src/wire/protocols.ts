@@ -202,9 +202,15 @@ class ModelProtocols implements Protocols {
   decode(match: Match, request: WireRequest): Record<string, unknown> {
     const { codec, validate, inflates } = this.#compiled(match);
     const plain = inflates ? inflated(request, match.bodyBytesMax) : request;
-    const input = decodeSafely(codec, plain, match.labels);
-    validate(input);
-    return input;
+    try {
+      const input = codec.decode(plain, match.labels);
+      validate(input);
+      return input;
+    } catch (error) {
+      // A body that is nested deeper than the stack reaches: the caller's doing, and harmless.
+      if (error instanceof RangeError) throw serializationError("The request is nested too deeply");
+      throw error;
+    }
   }
 
   encode(match: Match, output: Record<string, unknown>, requestId: string): WireResponse {
@@ -257,20 +263,6 @@ function inflated(request: WireRequest, bodyBytesMax: number): WireRequest {
     return { ...request, body: gunzipSync(request.body, { maxOutputLength: bodyBytesMax }) };
   } catch (error) {
     throw serializationError(`Could not decompress the request body: ${(error as Error).message}`);
-  }
-}
-
-function decodeSafely(
-  codec: OperationCodec,
-  request: WireRequest,
-  labels: Match["labels"],
-): Record<string, unknown> {
-  try {
-    return codec.decode(request, labels);
-  } catch (error) {
-    // A body that is nested deeper than the stack reaches: the caller's doing, and harmless.
-    if (error instanceof RangeError) throw serializationError("The request is nested too deeply");
-    throw error;
   }
 }
 
