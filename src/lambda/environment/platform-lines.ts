@@ -28,6 +28,9 @@ export interface LineSubject {
   readonly runtimeVersion: string;
 }
 
+/** Errors that the platform or a runtime names; what a handler threw is its own affair and not in the REPORT line. */
+const PLATFORM_ERROR = /^(Runtime|Function|Sandbox|Extension)\./;
+
 /** Stands for the exact runtime build, as AWS's runtime version ARN does: same build, same ARN. */
 export function runtimeVersionArn(region: string, runtimeVersion: string): string {
   return `arn:aws:lambda:${region}::runtime:${createHash("sha256").update(runtimeVersion).digest("hex")}`;
@@ -53,7 +56,7 @@ function reportLine(requestId: string, report: InvocationReport, traceHeader: st
     `\tMemory Size: ${report.memorySizeMb} MB\tMax Memory Used: ${report.maxMemoryUsedMb} MB`;
   if (report.initDurationMs !== undefined) line += `\tInit Duration: ${report.initDurationMs.toFixed(2)} ms`;
   if (report.status === "timeout") line += "\tStatus: timeout";
-  if (report.status === "error" && report.errorType !== undefined)
+  if (report.status === "error" && PLATFORM_ERROR.test(report.errorType ?? ""))
     line += `\tStatus: error\tError Type: ${report.errorType}`;
   const traced = traceHeader.includes("Sampled=1") ? traceHeader.match(/Root=([^;]+)/)?.[1] : undefined;
   if (traced !== undefined) line += `\nXRAY TraceId: ${traced}\tSampled: true`;
