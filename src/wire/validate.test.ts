@@ -169,7 +169,7 @@ describe("constraints in AWS's words", () => {
       const error = errorOf(loadModel(service), operation, input);
       const noun = issues.length === 1 ? "validation error" : "validation errors";
       assert.equal(error?.message, `${issues.length} ${noun} detected: ${issues.join("; ")}`);
-      assert.equal(error.code, "ValidationException");
+      assert.equal(error.code, service === "logs" ? "InvalidParameterException" : "ValidationException");
       assert.equal(error.status, 400);
     });
   }

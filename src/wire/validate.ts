@@ -6,7 +6,7 @@
  * A path is in lower camel case, `tags.1.member.key`. What a list's elements and a map's keys and values break is told of the
  * whole collection, with every constraint that the elements have.
  */
-import { type AwsError, invalidParameterValue, validationError } from "../errors.ts";
+import { AwsError, invalidParameterValue, validationError } from "../errors.ts";
 import { compilePattern } from "./models/pattern.ts";
 import type { Member, Operation, Shape } from "./models/shapes.ts";
 
@@ -32,25 +32,30 @@ type Check = (value: unknown, path: string, issues: Issues) => void;
 
 const MUST_NOT_BE_NULL = "Member must not be null";
 
-/** Throws ValidationException when the input breaks its model. */
+/** Services that have a name of their own for what breaks a constraint of the model. */
+const CONSTRAINT_ERRORS: Readonly<Record<string, string>> = { logs: "InvalidParameterException" };
+
+/** Throws ValidationException, or its service's name for that, when the input breaks its model. */
 export type Validate = (input: Record<string, unknown>) => void;
 
 export function compileValidation(operation: Operation): Validate {
   const { input } = operation;
   if (input === undefined) return () => undefined;
   const check = structureCheck(input);
+  const code = CONSTRAINT_ERRORS[operation.model.name];
   const also = operation.model.name === "lambda" ? lambdaRuntimeCheck(input) : undefined;
   return (value) => {
     const issues: Issues = { count: 0, texts: [] };
     check(value, "", issues);
-    if (issues.count > 0) throw issuesError(issues);
+    if (issues.count > 0) throw issuesError(issues, code);
     also?.(value);
   };
 }
 
-function issuesError({ count, texts }: Issues): AwsError {
+function issuesError({ count, texts }: Issues, code: string | undefined): AwsError {
   const noun = count === 1 ? "validation error" : "validation errors";
-  return validationError(`${count} ${noun} detected: ${texts.join("; ")}`);
+  const message = `${count} ${noun} detected: ${texts.join("; ")}`;
+  return code === undefined ? validationError(message) : new AwsError(code, message);
 }
 
 function report(issues: Issues, path: string, value: string, text: string): void {
