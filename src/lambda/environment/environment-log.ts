@@ -3,6 +3,7 @@
  * Events are handed to the sink once per turn of the event loop; when the sink is full, the environment's outputs are
  * paused until it has drained, so that a chatty function waits on its own pipe and the server's memory does not grow.
  */
+import { ByteCollector } from "../../kernel/byte-collector.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { LOG_EVENT_BYTES_MAX, LOG_TAIL_BYTES_MAX } from "../../limits.ts";
 import type { LogSink } from "../../telemetry/log-sink.ts";
@@ -24,8 +25,7 @@ export class EnvironmentLog {
   #flushScheduled = false;
   #pressed = false;
   /** Bytes of a raw line whose newline has not come yet. */
-  #partial: Buffer[] = [];
-  #partialBytes = 0;
+  readonly #partial = new ByteCollector();
   /** The last LOG_TAIL_BYTES_MAX of the running invocation's log; undefined when nobody asked for it. */
   #tail: string[] | undefined;
   #tailChars = 0;
@@ -63,7 +63,7 @@ export class EnvironmentLog {
 
   /** Ends a raw line that has no newline yet, at the end of an invocation or of the environment. */
   endPartialLine(): void {
-    if (this.#partialBytes > 0) this.#line(Buffer.alloc(0));
+    if (this.#partial.length > 0) this.#line(Buffer.alloc(0));
   }
 
   startTail(): void {
@@ -79,17 +79,15 @@ export class EnvironmentLog {
   }
 
   #keepPartial(bytes: Buffer): void {
-    this.#partial.push(bytes);
-    this.#partialBytes += bytes.length;
-    if (this.#partialBytes >= LOG_EVENT_BYTES_MAX) this.#line(Buffer.alloc(0));
+    this.#partial.append(bytes);
+    if (this.#partial.length >= LOG_EVENT_BYTES_MAX) this.#line(Buffer.alloc(0));
   }
 
   #line(end: Buffer): void {
     let line = end;
-    if (this.#partialBytes > 0) {
-      line = Buffer.concat([...this.#partial, end]);
-      this.#partial = [];
-      this.#partialBytes = 0;
+    if (this.#partial.length > 0) {
+      this.#partial.append(end);
+      line = this.#partial.take();
     }
     if (line.length > 0) this.event(line.toString("utf8"));
   }

@@ -52,6 +52,7 @@ function setUp(overrides: Partial<FunctionVersion> = {}) {
     },
     onEnded: () => told.push("ended"),
     onIdle: () => told.push("idle"),
+    onFault: (error) => told.push(error.message),
   });
   return { clock, sandbox, sink, environment, told };
 }

@@ -76,6 +76,8 @@ export interface EnvironmentOptions {
   readonly onEnded: (environment: Environment) => void;
   /** Told each time it becomes idle. */
   readonly onIdle: (environment: Environment) => void;
+  /** Told when something of the sandbox could not be removed from the machine. */
+  readonly onFault: (error: Error) => void;
 }
 
 export type InitOutcome =
@@ -481,10 +483,12 @@ export class Environment {
     // What is still being built must come up before it can go.
     await this.#occupying?.catch(() => undefined);
     const occupied = this.#occupied;
-    if (occupied) {
-      await occupied.sandbox.destroy(reason);
-      occupied.connection.close();
+    try {
+      await occupied?.sandbox.destroy(reason);
+    } catch (error) {
+      this.#options.onFault(coerceError(error));
     }
+    occupied?.connection.close();
     this.#transition("GONE");
     this.#gone.resolve();
   }

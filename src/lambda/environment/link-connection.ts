@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { ByteCollector } from "../../kernel/byte-collector.ts";
 import { coerceError } from "../../kernel/deferred.ts";
 import { INVOKE_RESPONSE_BYTES_MAX } from "../../limits.ts";
 import { FRAME, FrameReader, LinkError, REQUEST_ID_BYTES, writeFrame } from "./link.ts";
@@ -25,7 +26,7 @@ export class LinkConnection implements RuntimeConnection {
   #events: RuntimeEvents | undefined;
   #closed = false;
   /** A streamed answer to a buffered Invoke, as far as it has come. */
-  #stream: { chunks: Buffer[]; bytes: number; contentType: string } | undefined;
+  #stream: { readonly content: ByteCollector; bytes: number; contentType: string } | undefined;
 
   constructor(link: Duplex) {
     this.#link = link;
@@ -122,7 +123,11 @@ export class LinkConnection implements RuntimeConnection {
 
   /** Invoke answers a streaming function with its whole stream, as AWS does; the limit is the buffered one. */
   #streamFrame(type: number, body: Buffer, events: RuntimeEvents): void {
-    const stream = (this.#stream ??= { chunks: [], bytes: 0, contentType: STREAM_TYPE_DEFAULT });
+    const stream = (this.#stream ??= {
+      content: new ByteCollector(),
+      bytes: 0,
+      contentType: STREAM_TYPE_DEFAULT,
+    });
     const content = body.subarray(REQUEST_ID_BYTES);
     if (type === FRAME.STREAM_TYPE) {
       stream.contentType = content.toString("utf8");
@@ -130,14 +135,14 @@ export class LinkConnection implements RuntimeConnection {
     }
     if (type === FRAME.STREAM) {
       stream.bytes += content.length;
-      if (stream.bytes <= INVOKE_RESPONSE_BYTES_MAX) stream.chunks.push(content);
-      else stream.chunks = [];
+      if (stream.bytes <= INVOKE_RESPONSE_BYTES_MAX) stream.content.append(content);
+      else stream.content.clear();
       return;
     }
     this.#stream = undefined;
     if (content.length > 0) events.error(requestId(body), content);
     else if (stream.bytes > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(requestId(body));
-    else events.response(requestId(body), Buffer.concat(stream.chunks), stream.contentType);
+    else events.response(requestId(body), stream.content.take(), stream.contentType);
   }
 }
 

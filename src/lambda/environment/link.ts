@@ -24,6 +24,7 @@
  * before the answer belongs to that invocation. The next INVOKE comes only after RESPONSE, ERROR or STREAM_END.
  */
 import type { Duplex } from "node:stream";
+import { ByteCollector } from "../../kernel/byte-collector.ts";
 import { LINK_FRAME_BYTES_MAX } from "../../limits.ts";
 
 export const FRAME = {
@@ -65,8 +66,10 @@ export function writeFrame(link: Duplex, type: number, ...parts: readonly Buffer
 
 /** Calls back once per whole frame; the body is a view that the callee may keep. Throws LinkError on a bad length. */
 export class FrameReader {
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  /** The beginning of a frame whose end has not come. */
+  readonly #pending = new ByteCollector();
+  /** Bytes that the pending frame needs, as far as its header tells. */
+  #wantedBytes = HEADER_BYTES;
   readonly #onFrame: (type: number, body: Buffer) => void;
 
   constructor(onFrame: (type: number, body: Buffer) => void) {
@@ -75,33 +78,23 @@ export class FrameReader {
 
   push(chunk: Buffer): void {
     let data = chunk;
-    if (this.#pendingBytes > 0) {
-      this.#pending.push(chunk);
-      this.#pendingBytes += chunk.length;
-      if (this.#pendingBytes < this.#wanted()) return;
-      data = Buffer.concat(this.#pending, this.#pendingBytes);
-      this.#pending = [];
-      this.#pendingBytes = 0;
+    if (this.#pending.length > 0) {
+      this.#pending.append(chunk, this.#wantedBytes);
+      if (this.#pending.length < this.#wantedBytes) return;
+      data = this.#pending.take();
     }
     let at = 0;
+    this.#wantedBytes = HEADER_BYTES;
     while (data.length - at >= HEADER_BYTES) {
       const length = data.readUInt32LE(at);
       if (length < 1 || length > LINK_FRAME_BYTES_MAX) throw new LinkError(`a frame of ${length} bytes`);
-      if (data.length - at < 4 + length) break;
+      if (data.length - at < 4 + length) {
+        this.#wantedBytes = 4 + length;
+        break;
+      }
       this.#onFrame(data[at + 4] ?? 0, data.subarray(at + HEADER_BYTES, at + 4 + length));
       at += 4 + length;
     }
-    if (at < data.length) {
-      this.#pending = [data.subarray(at)];
-      this.#pendingBytes = data.length - at;
-    }
-  }
-
-  /** Bytes that the frame at the head needs, as far as its header has come. */
-  #wanted(): number {
-    const first = this.#pending[0];
-    if (!first) return HEADER_BYTES;
-    if (first.length >= 4) return 4 + first.readUInt32LE(0);
-    return HEADER_BYTES;
+    if (at < data.length) this.#pending.append(data.subarray(at), this.#wantedBytes);
   }
 }

@@ -12,6 +12,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";
+import { ByteCollector } from "../../kernel/byte-collector.ts";
 import { INVOKE_RESPONSE_BYTES_MAX, RUNTIME_ERROR_BYTES_MAX } from "../../limits.ts";
 import type { InvokeHead, RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
 
@@ -202,24 +203,20 @@ function readBody(
   limitBytes: number,
   done: (body: Buffer | "aborted" | undefined) => void,
 ): void {
-  const chunks: Buffer[] = [];
+  const body = new ByteCollector();
   let bytes = 0;
   let finished = false;
-  const finish = (body: Buffer | "aborted" | undefined) => {
+  const finish = (result: Buffer | "aborted" | undefined) => {
     if (finished) return;
     finished = true;
-    done(body);
+    done(result);
   };
   request.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes <= limitBytes) chunks.push(chunk);
-    else chunks.length = 0;
+    if (bytes <= limitBytes) body.append(chunk);
+    else body.clear();
   });
-  request.on("end", () =>
-    finish(
-      bytes > limitBytes ? undefined : chunks[0] && chunks.length === 1 ? chunks[0] : Buffer.concat(chunks),
-    ),
-  );
+  request.on("end", () => finish(bytes > limitBytes ? undefined : body.take()));
   request.on("close", () => finish("aborted"));
 }
 

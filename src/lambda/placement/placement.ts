@@ -185,7 +185,7 @@ export class Placement {
   }
 
   #newEnvironment(fleet: Fleet): Environment {
-    const { clock, sink, occupier, region } = this.#options;
+    const { clock, sink, occupier, region, logger } = this.#options;
     const { version } = fleet;
     const stream = logStreamName(clock.nowMs(), version.version);
     const log = new EnvironmentLog({
@@ -202,6 +202,7 @@ export class Placement {
       occupy: (events) => occupier.occupy(version, stream, events),
       onEnded: () => this.#remove(fleet, environment),
       onIdle: () => this.#becameIdle(fleet, environment),
+      onFault: (error) => logger.error("a sandbox could not be removed", { function: version.name, error }),
     });
     fleet.all.add(environment);
     return environment;

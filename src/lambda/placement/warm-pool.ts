@@ -163,13 +163,19 @@ export class WarmPool {
   }
 
   #place(shelf: Shelf, generic: Generic): void {
-    if (this.#closed) return void generic.sandbox.destroy("the server stops");
+    if (this.#closed) return this.#discard(generic.sandbox, "the server stops");
     shelf.waiting.push(generic);
     void generic.sandbox.exited.then(() => {
       const at = shelf.waiting.indexOf(generic);
       if (at < 0) return;
       shelf.waiting.splice(at, 1);
-      void generic.sandbox.destroy("ended while waiting");
+      this.#discard(generic.sandbox, "ended while waiting");
+    });
+  }
+
+  #discard(sandbox: Sandbox, reason: string): void {
+    sandbox.destroy(reason).catch((error: unknown) => {
+      this.#options.logger.error("a sandbox could not be removed", { error: coerceError(error) });
     });
   }
 
@@ -183,7 +189,7 @@ export class WarmPool {
     for (const [key, shelf] of this.#shelves) {
       if (nowMs - shelf.lastTakenMs > KIND_IDLE_MS) {
         this.#shelves.delete(key);
-        for (const { sandbox } of shelf.waiting) void sandbox.destroy("not used any more");
+        for (const { sandbox } of shelf.waiting) this.#discard(sandbox, "not used any more");
         continue;
       }
       total += shelf.waiting.length;

@@ -103,6 +103,9 @@ export class BubblewrapSandbox implements Sandbox {
   async #destroy(): Promise<void> {
     try {
       await this.#options.request({ op: "destroy", id: this.id });
+    } catch (error) {
+      // With the spawner everything inside has died, too.
+      if (!(error instanceof SandboxError && error.step === "spawner")) throw error;
     } finally {
       this.onExit({ code: undefined, signal: "SIGKILL", outOfMemory: false });
       this.#release();

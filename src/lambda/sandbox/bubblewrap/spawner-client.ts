@@ -101,7 +101,16 @@ export class SpawnerClient {
 
   /** A server that gave up root cannot kill it: then the channel's end must do. */
   kill(): void {
-    if (!this.#child.kill("SIGKILL") && this.#child.connected) this.#child.disconnect();
+    const { pid, connected, exitCode, signalCode } = this.#child;
+    if (exitCode !== null || signalCode !== null) return;
+    try {
+      // Not ChildProcess.kill, which tells a refusal as an `error` event: the process would seem to be dead.
+      if (pid !== undefined) process.kill(pid, "SIGKILL");
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EPERM" && code !== "ESRCH") throw error;
+      if (connected) this.#child.disconnect();
+    }
   }
 
   #watch(): void {
