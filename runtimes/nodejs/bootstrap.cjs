@@ -65,7 +65,7 @@ function defineAwslambda() {
 /** Tells the platform what ended this process, and ends it. The error has been logged. */
 function reportFatal(error, exitCode) {
   if (phase === "initialising") sendText(FRAME.INIT_ERROR, "", JSON.stringify(toResponse(error)));
-  else invoker?.running?.reject(error);
+  else invoker?.running?.die(error);
   process.exit(exitCode);
 }
 

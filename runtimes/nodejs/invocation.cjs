@@ -43,17 +43,17 @@ class Invocation {
   fail(thrown) {
     if (this.#answered) return;
     logError("Invoke Error", thrown);
-    this.reject(thrown);
+    this.#close();
+    const broken = this.#stream?.started === true;
+    sendText(broken ? FRAME.STREAM_END : FRAME.ERROR, this.requestId, JSON.stringify(toResponse(thrown)));
+    this.#stream?.destroy();
   }
 
-  /** Answers with an error that has been logged. */
-  reject(thrown) {
+  /** Answers with an error that has been logged and that ends this process. */
+  die(error) {
     if (this.#answered) return;
     this.#close();
-    const text = JSON.stringify(toResponse(thrown));
-    const broken = this.#stream?.started === true;
-    sendText(broken ? FRAME.STREAM_END : FRAME.ERROR, this.requestId, text);
-    this.#stream?.destroy();
+    sendText(FRAME.FATAL, this.requestId, JSON.stringify(toResponse(error)));
   }
 
   /** The streamed answer is complete. */

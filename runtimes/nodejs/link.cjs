@@ -34,6 +34,7 @@ const FRAME = {
   STREAM: 22,
   STREAM_END: 23,
   STREAM_TYPE: 24,
+  FATAL: 25,
 };
 
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);

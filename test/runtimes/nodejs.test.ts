@@ -280,7 +280,7 @@ function failing(runtime: RuntimeAtHand): void {
     const code = "exports.handler = async () => { Promise.reject(new Error('lost')); return 1 }";
     await withFunction(runtime, code, async (started) => {
       const answer = await started.invoke({});
-      assert.equal(answer?.type, FRAME.ERROR);
+      assert.equal(answer?.type, FRAME.FATAL);
       const error = parse(answer);
       assert.equal(error["errorType"], "Runtime.UnhandledPromiseRejection");
       assert.equal(error["errorMessage"], "Error: lost");

@@ -114,6 +114,25 @@ describe("an execution environment", () => {
     await parts.environment.shutdown("test");
   });
 
+  it("takes nothing more after an error that ends the runtime", async () => {
+    const parts = await started();
+    const error = Buffer.from('{"errorType":"Runtime.UnhandledPromiseRejection","errorMessage":"lost"}');
+    onInvoke(parts, ({ sandbox }) => sandbox.send(FRAME.FATAL, Buffer.from(ID), error));
+    const outcome = await parts.environment.invoke(invocation());
+    assert.equal(outcome.payload.toString(), error.toString());
+    await turn();
+    assert.equal(parts.environment.state, "BUSY");
+    assert.deepEqual(parts.told, []);
+    parts.sandbox.exit({ code: 128, signal: undefined, outOfMemory: false });
+    await parts.environment.gone;
+    await turn();
+    assert.deepEqual(parts.told, ["ended"]);
+    assert.equal(
+      parts.sink.messages.at(-1),
+      `RequestId: ${ID} Error: Runtime exited with error: exit status 128\nRuntime.ExitError`,
+    );
+  });
+
   it("hands the runtime its head and the event's bytes untouched", async () => {
     const parts = await started();
     onInvoke(parts, ({ sandbox }) => sandbox.send(FRAME.RESPONSE, Buffer.from(ID), Buffer.from("null")));

@@ -8,7 +8,7 @@
  *                 (10 s in the init phase; the function's timeout when init is repeated inside an invocation).
  *                 → IDLE when ready
  *   IDLE          waits; the only state in which an invocation may be handed in. → BUSY, → FROZEN
- *   BUSY          #running is set. → IDLE when answered and its log lines are in
+ *   BUSY          has an invocation. → IDLE when it is answered, its log lines are in and the runtime asks for more
  *   FROZEN        nothing inside runs. → IDLE by wake()
  *   SHUTTING_DOWN from every state: everything inside is being killed. #running was answered before. → GONE
  *   GONE          no trace is left on the machine.
@@ -88,7 +88,6 @@ export type InitOutcome =
 interface Running {
   readonly invocation: Invocation;
   readonly startedMs: number;
-  readonly cancelTimeout: () => void;
   readonly resolve: (outcome: InvocationOutcome) => void;
 }
 
@@ -104,8 +103,16 @@ export class Environment {
   #occupying: Promise<void> | undefined;
   #startedMs = 0;
   #initDurationMs: number | undefined;
-  #init: ((outcome: InitOutcome) => void) | undefined;
+  #init: { readonly phase: "init" | "invoke"; readonly settle: (outcome: InitOutcome) => void } | undefined;
   #running: Running | undefined;
+  /** Of the last invocation. */
+  #requestId = "";
+  /** Runs from an invocation's begin until the environment is idle again. */
+  #cancelTimeout: () => void = () => undefined;
+  /** The runtime can take an invocation, as far as it has told. */
+  #runtimeReady = false;
+  /** The last invocation's END and REPORT lines are in. */
+  #reported = true;
   #ended = false;
   /** Something came out of stdout or stderr: the end of an invocation then waits until the pipe is empty. */
   #rawOutput = true;
@@ -214,7 +221,7 @@ export class Environment {
     const startLine = phase === "init" ? this.#lines.initStart(this.#clock.nowMs()) : undefined;
     if (startLine !== undefined) this.#log.event(startLine);
     const outcome = new Promise<InitOutcome>((resolve) => {
-      this.#init = resolve;
+      this.#init = { phase, settle: resolve };
     });
     const cancel = Number.isFinite(timeoutMs)
       ? this.#clock.after(timeoutMs, () => this.#initTimedOut())
@@ -223,8 +230,7 @@ export class Environment {
       this.#occupying = this.#occupy();
       await this.#occupying;
       const init = await outcome;
-      if (init.status === "failed") this.#initFailed(phase, init.failure);
-      else if (phase === "init") this.#initDurationMs = init.durationMs;
+      if (init.status === "ready" && phase === "init") this.#initDurationMs = init.durationMs;
       return init;
     } catch (error) {
       if (this.#running) this.#finish({ failure: sandboxFailure(coerceError(error).message) });
@@ -251,7 +257,9 @@ export class Environment {
   readonly #events: RuntimeEvents = {
     ready: () => {
       // The word may come before the hand-over has returned: a custom runtime polls on its own.
+      this.#runtimeReady = true;
       if (this.#state === "STARTING") this.#transition("INITIALISING");
+      else if (this.#state === "BUSY") this.#becomeIdle();
       if (this.#state !== "INITIALISING") return;
       this.#transition("IDLE");
       this.idleSinceMs = this.#clock.monotonicMs();
@@ -292,8 +300,10 @@ export class Environment {
   #begin(invocation: Invocation, resolve: Running["resolve"]): void {
     assert(!this.#running, "one invocation at a time");
     const startedMs = this.#clock.monotonicMs();
-    const cancelTimeout = this.#clock.after(this.function.timeoutMs, this.#timedOut);
-    this.#running = { invocation, startedMs, cancelTimeout, resolve };
+    this.#cancelTimeout = this.#clock.after(this.function.timeoutMs, this.#timedOut);
+    this.#running = { invocation, startedMs, resolve };
+    this.#requestId = invocation.requestId;
+    this.#reported = false;
     if (invocation.wantsTail) this.#log.startTail();
     const line = this.#lines.start(this.#clock.nowMs(), invocation.requestId);
     if (line !== undefined) this.#log.event(line);
@@ -301,6 +311,7 @@ export class Environment {
 
   #deliver(invocation: Invocation): void {
     assert(this.#occupied, "a running environment has its sandbox");
+    this.#runtimeReady = false;
     const elapsedMs = this.#clock.monotonicMs() - (this.#running?.startedMs ?? 0);
     const { requestId, invokedFunctionArn, traceHeader, clientContext, tenantId } = invocation;
     this.#occupied.connection.invoke(
@@ -316,18 +327,14 @@ export class Environment {
     );
   }
 
+  /** The invocation is not answered yet, or it is and the runtime has neither asked for more nor ended. */
   readonly #timedOut = (): void => {
-    const running = this.#running;
-    if (!running) return;
     const failure = timeoutFailure(this.function.timeoutMs);
     const nowMs = this.#clock.nowMs();
     this.#log.endPartialLine();
-    this.#log.event(
-      `${new Date(nowMs).toISOString()} ${running.invocation.requestId} ${failure.cause}\n\n`,
-      nowMs,
-    );
-    this.#finish({ failure });
+    this.#log.event(`${new Date(nowMs).toISOString()} ${this.#requestId} ${failure.cause}\n\n`, nowMs);
     this.#settleInit({ status: "failed", failure, payload: undefined });
+    this.#finish({ failure });
     this.#end("timeout");
   };
 
@@ -338,9 +345,12 @@ export class Environment {
   }
 
   #settleInit(outcome: InitOutcome): void {
-    const settle = this.#init;
+    const init = this.#init;
+    if (!init) return;
     this.#init = undefined;
-    settle?.(outcome);
+    // Here and not where the outcome is awaited: the line belongs before the invocation's END.
+    if (outcome.status === "failed") this.#initFailed(init.phase, outcome.failure);
+    init.settle(outcome);
   }
 
   #initFailed(phase: "init" | "invoke", failure: Failure): void {
@@ -359,7 +369,9 @@ export class Environment {
 
   /** The main process has ended, by itself or by our hand. Its last words come first. */
   async #processEnded(exit: SandboxExit): Promise<void> {
-    if (!this.#ended) await this.#lastWords();
+    // Nothing must be handed in while the last words come.
+    if (this.#state === "IDLE" || this.#state === "FROZEN") this.#end("the runtime exited");
+    else if (!this.#ended) await this.#lastWords();
     this.#log.endPartialLine();
     if (this.#ended) return;
     const failure = exitFailure(exit);
@@ -370,15 +382,11 @@ export class Environment {
     this.#fail(failure);
   }
 
-  /** Fails what runs, in the log too, and ends the environment. */
+  /** Fails what runs, or has been answered just now; in the log too; and ends the environment. */
   #fail(failure: Failure): void {
-    const running = this.#running;
-    if (running) {
-      this.#log.event(
-        `RequestId: ${running.invocation.requestId} Error: ${failure.cause}\n${failure.errorType}`,
-      );
-      this.#finish({ failure });
-    }
+    if (this.#running || this.#state === "BUSY")
+      this.#log.event(`RequestId: ${this.#requestId} Error: ${failure.cause}\n${failure.errorType}`);
+    this.#finish({ failure });
     this.#settleInit({ status: "failed", failure, payload: undefined });
     this.#end(failure.errorType);
   }
@@ -402,7 +410,6 @@ export class Environment {
     const running = this.#running;
     if (!running) return;
     this.#running = undefined;
-    running.cancelTimeout();
     const { failure } = result;
     const errorType = failure?.errorType ?? result.errorType;
     const report = this.#report(
@@ -423,7 +430,8 @@ export class Environment {
     const finish = () => {
       close();
       if (wantsTail) running.resolve({ ...outcome, logTail: this.#log.takeTail() });
-      if (this.#state === "BUSY" && !failure) this.#becomeIdle();
+      this.#reported = true;
+      if (!failure) this.#becomeIdle();
     };
     if (this.#rawOutput && !failure) {
       // What was written to the pipe before the answer may still be in it: one full turn of the event loop reads it.
@@ -442,7 +450,10 @@ export class Environment {
     if (line !== undefined) this.#log.event(line, nowMs);
   }
 
+  /** BUSY → IDLE, as soon as both the runtime and the log are ready for another invocation. */
   #becomeIdle(): void {
+    if (this.#state !== "BUSY" || !this.#runtimeReady || !this.#reported) return;
+    this.#cancelTimeout();
     this.#transition("IDLE");
     this.idleSinceMs = this.#clock.monotonicMs();
     this.#options.onIdle(this);
@@ -473,6 +484,7 @@ export class Environment {
   #end(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#cancelTimeout();
     this.#settleInit({ status: "failed", failure: sandboxFailure(reason), payload: undefined });
     this.#transition("SHUTTING_DOWN");
     this.#options.onEnded(this);

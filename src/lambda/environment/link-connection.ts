@@ -97,6 +97,7 @@ export class LinkConnection implements RuntimeConnection {
         if (body.length - REQUEST_ID_BYTES > INVOKE_RESPONSE_BYTES_MAX)
           events.responseTooLarge(requestId(body));
         else events.response(requestId(body), body.subarray(REQUEST_ID_BYTES), "application/json");
+        events.ready();
         return;
       case FRAME.LOG:
         if (body.length < LOG_HEAD_BYTES) throw new LinkError("a log frame without its head");
@@ -109,6 +110,11 @@ export class LinkConnection implements RuntimeConnection {
         events.initError(body);
         return;
       case FRAME.ERROR:
+        events.error(requestId(body), body.subarray(REQUEST_ID_BYTES));
+        events.ready();
+        return;
+      case FRAME.FATAL:
+        this.#stream = undefined;
         events.error(requestId(body), body.subarray(REQUEST_ID_BYTES));
         return;
       case FRAME.STREAM_TYPE:
@@ -143,6 +149,7 @@ export class LinkConnection implements RuntimeConnection {
     if (content.length > 0) events.error(requestId(body), content);
     else if (stream.bytes > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(requestId(body));
     else events.response(requestId(body), stream.content.take(), stream.contentType);
+    events.ready();
   }
 }
 

@@ -19,6 +19,7 @@
  *   22 STREAM     36 bytes request id, then a chunk of a streamed answer. The first one may be empty.
  *   23 STREAM_END 36 bytes request id, then nothing, or JSON {errorMessage, errorType, stackTrace} when the stream broke.
  *   24 STREAM_TYPE 36 bytes request id, then the content type; before the first STREAM.
+ *   25 FATAL      As ERROR, and the process exits after it: no INVOKE may follow.
  *
  * A runtime writes each frame whole before another one starts. LOG before RESPONSE arrives before it: a log line written
  * before the answer belongs to that invocation. The next INVOKE comes only after RESPONSE, ERROR or STREAM_END.
@@ -39,6 +40,7 @@ export const FRAME = {
   STREAM: 22,
   STREAM_END: 23,
   STREAM_TYPE: 24,
+  FATAL: 25,
 } as const;
 
 const HEADER_BYTES = 5;

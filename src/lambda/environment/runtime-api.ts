@@ -78,14 +78,13 @@ export class RuntimeApiSession implements RuntimeConnection {
     request.resume();
     if (this.#state === "RUNNING" || this.#state === "INIT_ERROR")
       return this.#refuse(request, response, "Ready");
-    const first = this.#state === "STARTED";
     this.#state = "READY";
     this.#poll = response;
     response.on("close", () => {
       if (this.#poll === response) this.#poll = undefined;
     });
-    if (first) this.#events.ready();
     if (this.#waiting) this.#deliver();
+    else this.#events.ready();
   }
 
   #deliver(): void {
@@ -127,8 +126,11 @@ export class RuntimeApiSession implements RuntimeConnection {
         return;
       }
       reply(response, 202, STATUS_OK);
-      if (isError) this.#events.error(id, withErrorType(body, request));
-      else this.#events.response(id, body, request.headers["content-type"] ?? "application/octet-stream");
+      // A runtime that reports an error may exit after it: it is ready when it asks for more. After a response it is
+      // taken at its word before that, so that the caller's next invocation finds this environment.
+      if (isError) return this.#events.error(id, withErrorType(body, request));
+      this.#events.response(id, body, request.headers["content-type"] ?? "application/octet-stream");
+      this.#events.ready();
     });
   }
 

@@ -25,7 +25,7 @@ export interface InvokeHead {
 
 /** What the runtime tells. Bodies are the runtime's own bytes, passed through. */
 export interface RuntimeEvents {
-  /** Initialised: the first invocation may come. */
+  /** An invocation may come: the runtime has initialised, or is done with the one before. */
   ready(): void;
   /** The function could not be initialised; `error` is JSON {errorMessage, errorType, stackTrace}. */
   initError(error: Buffer): void;
