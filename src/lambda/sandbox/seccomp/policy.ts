@@ -77,9 +77,8 @@ export const ALLOWED: readonly string[] = [
   ...names(`
     alarm clock_getres clock_gettime clock_nanosleep epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2
     epoll_wait eventfd eventfd2 getitimer gettimeofday inotify_add_watch inotify_init inotify_init1 inotify_rm_watch
-    io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit nanosleep pause poll ppoll pselect6 select
-    setitimer signalfd signalfd4 time timer_create timer_delete timer_getoverrun timer_gettime timer_settime
-    timerfd_create timerfd_gettime timerfd_settime`),
+    nanosleep pause poll ppoll pselect6 select setitimer signalfd signalfd4 time timer_create timer_delete
+    timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime`),
   // Sockets and pipes. socket and socketpair are below: the address family decides.
   ...names(`
     accept accept4 bind connect getpeername getsockname getsockopt listen pipe pipe2 recvfrom recvmmsg recvmsg sendmmsg
@@ -97,6 +96,9 @@ export const NOT_IMPLEMENTED: readonly string[] = [
   "clone3",
   // A second system call interface that no filter sees into; libuv, Go and Java fall back to epoll and threads.
   ...names(`io_uring_enter io_uring_register io_uring_setup`),
+  // The older asynchronous I/O: one budget (fs.aio-max-nr) for the whole machine, which a single call can use up, and then
+  // the host's databases do not start.
+  ...names(`io_cancel io_destroy io_getevents io_pgetevents io_setup io_submit`),
   // A kernel without NUMA: what libnuma, the JVM and .NET ask before they pin memory to nodes of the host.
   ...names(`get_mempolicy mbind migrate_pages move_pages set_mempolicy set_mempolicy_home_node`),
   // Unevictable memory outside the page tables of the kernel; libraries that want it fall back to mlock.
