@@ -370,7 +370,8 @@ export class Environment {
   /** The main process has ended, by itself or by our hand. Its last words come first. */
   async #processEnded(exit: SandboxExit): Promise<void> {
     // Nothing must be handed in while the last words come.
-    if (this.#state === "IDLE" || this.#state === "FROZEN") this.#end("the runtime exited");
+    const idle = this.#state === "IDLE" || this.#state === "FROZEN";
+    if (idle && !this.#running) this.#end("the runtime exited");
     else if (!this.#ended) await this.#lastWords();
     this.#log.endPartialLine();
     if (this.#ended) return;
