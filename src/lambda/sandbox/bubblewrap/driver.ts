@@ -16,6 +16,7 @@ import {
   type RuntimeRoot,
   type Sandbox,
   type SandboxDriver,
+  type SandboxExit,
   type SandboxSpec,
   type Walls,
 } from "../sandbox.ts";
@@ -55,6 +56,8 @@ export class BubblewrapDriver implements SandboxDriver {
   readonly #options: BubblewrapDriverOptions;
   readonly #processes: SpawnerProcesses;
   readonly #sandboxes = new Map<string, BubblewrapSandbox>();
+  /** Ends of sandboxes whose `create` has not returned yet. */
+  readonly #earlyExits = new Map<string, SandboxExit>();
   readonly #networkListeners: ((network: EnvironmentNetwork) => void)[] = [];
   readonly #roots = new Map<string, RuntimeRoot>();
   #walls: Walls | undefined;
@@ -97,12 +100,9 @@ export class BubblewrapDriver implements SandboxDriver {
     if (this.#sandboxes.has(spec.id)) throw new SandboxError("create", `sandbox ${spec.id} exists already`);
     const { id, command, environment, memoryMb, ephemeralStorageMb, link } = spec;
     const code = spec.code && this.#resolveCode(spec.code);
-    const sizes = { memoryMb, ephemeralStorageMb };
     const root = this.#resolveRoot(spec.root);
-    const created = await spawner.request({
-      ...{ op: "create", id, root, command, environment, ...sizes, link },
-      ...(code ? { code } : {}),
-    });
+    const request = { id, root, command, environment, memoryMb, ephemeralStorageMb, link };
+    const created = await spawner.request({ op: "create", ...request, ...(code ? { code } : {}) });
     const sandbox = new BubblewrapSandbox({
       id,
       created: created ?? { address: undefined, peakMemoryPath: undefined },
@@ -112,6 +112,11 @@ export class BubblewrapDriver implements SandboxDriver {
       onDestroyed: () => this.#sandboxes.delete(id),
     });
     this.#sandboxes.set(id, sandbox);
+    // What came with the reply in one piece was told before anybody could hear it.
+    const exit = this.#earlyExits.get(id);
+    this.#earlyExits.delete(id);
+    if (exit) sandbox.onExit(exit);
+    if (spawner.isDead) sandbox.onSpawnerDeath();
     return sandbox;
   }
 
@@ -141,7 +146,11 @@ export class BubblewrapDriver implements SandboxDriver {
       child: this.#processes.take(),
       clock: this.#options.clock,
       listeners: {
-        onExit: (id, exit) => this.#sandboxes.get(id)?.onExit(exit),
+        onExit: (id, exit) => {
+          const sandbox = this.#sandboxes.get(id);
+          if (sandbox) sandbox.onExit(exit);
+          else this.#earlyExits.set(id, exit);
+        },
         onDeath: (reason) => {
           if (alive) this.#onDeath(reason);
           alive = false;
@@ -162,7 +171,8 @@ export class BubblewrapDriver implements SandboxDriver {
   }
 
   #onDeath(reason: string): void {
-    for (const sandbox of [...this.#sandboxes.values()]) sandbox.onSpawnerDeath();
+    this.#earlyExits.clear();
+    for (const sandbox of this.#sandboxes.values()) sandbox.onSpawnerDeath();
     if (this.#closing) return;
     this.#options.logger?.warn(`${reason}; starting another`);
     if (this.#options.clock.monotonicMs() - this.#startedMs > SOUND_LIFE_MS) this.#restarts = 0;
@@ -229,13 +239,18 @@ function resolved(path: string): string {
   }
 }
 
+/** Seven digits: with a prefix, the longest name that an interface can have. */
+export function instanceName(dataDirectory: string): string {
+  return createHash("sha256").update(realpathSync(dataDirectory)).digest("hex").slice(0, 7);
+}
+
 function startMessage(options: BubblewrapDriverOptions): StartMessage {
   const dataDirectory = realpathSync(options.dataDirectory);
   const storageDirectory = join(dataDirectory, "storage");
   mkdirSync(storageDirectory, { recursive: true });
   return {
     op: "start",
-    instance: createHash("sha256").update(dataDirectory).digest("hex").slice(0, 7),
+    instance: instanceName(dataDirectory),
     codeDirectory: realpathSync(options.codeDirectory),
     runtimesDirectories: options.runtimesDirectories.map((directory) => realpathSync(directory)),
     storageDirectory,

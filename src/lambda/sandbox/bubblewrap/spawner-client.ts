@@ -48,6 +48,7 @@ export class SpawnerClient {
   readonly #network: { runtimeApi?: Server; endpoint?: Server } = {};
   #lastRequest = 0;
   #stderr = "";
+  #isDead = false;
 
   /** `child` was started by SpawnerProcesses just now. */
   constructor(options: { child: ChildProcess; clock: Clock; listeners: SpawnerListeners }) {
@@ -62,8 +63,13 @@ export class SpawnerClient {
     return this.#child.pid;
   }
 
+  get isDead(): boolean {
+    return this.#isDead;
+  }
+
   /** Resolves when sandboxes can be created. Rejects with SandboxError. */
   async start(message: StartMessage): Promise<{ started: Started; handles: NetworkHandles }> {
+    if (!this.#child.connected) throw new SandboxError("spawner", "the spawner could not be started");
     this.#send(message);
     const cancel = this.#clock.after(ANSWER_TIMEOUT_MS, () => this.kill());
     try {
@@ -75,6 +81,7 @@ export class SpawnerClient {
 
   /** Rejects with SandboxError: what the spawner says, or that it is dead. */
   async request(command: SpawnerRequest): Promise<Created | undefined> {
+    if (!this.#child.connected) throw new SandboxError("spawner", "the spawner has ended");
     this.#lastRequest += 1;
     const request = this.#lastRequest;
     const answer = deferred<Created | undefined>();
@@ -127,7 +134,6 @@ export class SpawnerClient {
   }
 
   #send(message: object): void {
-    if (!this.#child.connected) return this.#onDeath("the spawner has ended");
     this.#child.send(message, (error) => {
       // The channel closes with the process, whose end is told by itself.
       if (error) this.kill();
@@ -166,9 +172,11 @@ export class SpawnerClient {
   }
 
   #onDeath(reason: string): void {
+    if (this.#isDead) return;
+    this.#isDead = true;
     const error = new SandboxError("spawner", reason);
     this.#started.reject(error);
-    for (const request of [...this.#answers.keys()]) this.#settle(request)?.reject(error);
+    for (const request of this.#answers.keys()) this.#settle(request)?.reject(error);
     for (const { output, link } of this.#handles.values())
       for (const socket of [output, link]) socket?.destroy();
     this.#handles.clear();

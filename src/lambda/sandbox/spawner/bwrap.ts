@@ -8,18 +8,21 @@
  * dies before, the byte is unread and the kernel says ECONNRESET.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, fchownSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, fchownSync, openSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
 import { constants as osConstants } from "node:os";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError } from "../sandbox.ts";
 import { pipe, reap, socketPair } from "./libc.ts";
+import { childByInnerPid, signalIfAlive } from "./process-tree.ts";
 import { SANDBOX_GID, SANDBOX_UID } from "./roots.ts";
 
 const BWRAP = "/usr/bin/bwrap";
 /** What bwrap says about itself is longer than this only by mistake. */
 const INFO_CHARS_MAX = 4096;
 const MESSAGE_BYTES_MAX = 4096;
+/** The command is the first child of pid 1. */
+const COMMAND_INNER_PID = 2;
 /** Shells, and bwrap, tell an end by signal N as the exit status 128 + N. */
 const SIGNAL_STATUS_BASE = 128;
 
@@ -128,9 +131,14 @@ export class BwrapProcess {
     }
   }
 
+  /** Whether there is anything inside; its pids mean something only then. */
+  get isAlive(): boolean {
+    return !this.#monitorEnded;
+  }
+
   signal(signal: "SIGTERM" | "SIGKILL"): void {
     const pid = this.#commandPid();
-    if (pid !== undefined) kill(pid, signal);
+    if (pid !== undefined) signalIfAlive(pid, signal);
   }
 
   /** For a process whose descriptors nobody has taken. */
@@ -143,15 +151,14 @@ export class BwrapProcess {
   kill(): void {
     if (this.#monitorEnded) return;
     if (this.#initPid === undefined) this.#child.kill("SIGKILL");
-    else kill(this.#initPid, "SIGKILL");
+    else signalIfAlive(this.#initPid, "SIGKILL");
   }
 
-  /** The command is pid 1's first child, so its pid inside is 2; undefined before and after its life. */
+  /** undefined before and after its life. */
   #commandPid(): number | undefined {
     const init = this.#initPid;
     if (init === undefined || this.#monitorEnded) return undefined;
-    const children = readProc(`/proc/${init}/task/${init}/children`).split(" ").filter(Boolean);
-    return children.map(Number).find((pid) => /^NSpid:.*\t2$/m.test(readProc(`/proc/${pid}/status`)));
+    return childByInnerPid(init, COMMAND_INNER_PID);
   }
 
   #pipe(fd: number): Socket {
@@ -226,39 +233,20 @@ function bwrapArguments(spec: BwrapSpec, fds: Descriptors): string[] {
       : ["--perms", "0700", "--size", String(spec.storage.tmpfsBytes), "--tmpfs", "/tmp"];
   const variables = Object.entries(spec.environment).flatMap(([name, value]) => ["--setenv", name, value]);
   return [
-    ...["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"],
-    ...["--uid", String(SANDBOX_UID), "--gid", String(SANDBOX_GID), "--hostname", spec.hostname],
-    ...["--die-with-parent", "--new-session", "--cap-drop", "ALL"],
-    ...["--ro-bind", spec.rootPath, "/", "--proc", "/proc"],
+    ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"],
+    ["--uid", String(SANDBOX_UID), "--gid", String(SANDBOX_GID), "--hostname", spec.hostname],
+    ["--die-with-parent", "--new-session", "--cap-drop", "ALL"],
+    ["--ro-bind", spec.rootPath, "/", "--proc", "/proc"],
     // As on AWS there is no shared memory to be had in /dev/shm: it would be a /tmp without a limit.
-    ...["--dev", "/dev", "--remount-ro", "/dev"],
-    ...storage,
-    ...(spec.code ? ["--ro-bind", spec.code.task, "/var/task"] : []),
-    ...(spec.code?.opt === undefined ? [] : ["--ro-bind", spec.code.opt, "/opt"]),
-    ...["--chdir", "/var/task", "--clearenv", ...variables],
-    ...(fds.seccomp === undefined ? [] : ["--seccomp", String(fds.seccomp)]),
-    ...["--info-fd", String(fds.info), "--block-fd", String(fds.gate)],
-  ];
-}
-
-function kill(pid: number, signal: "SIGTERM" | "SIGKILL"): void {
-  try {
-    process.kill(pid, signal);
-  } catch (error) {
-    // It ended by itself a moment ago.
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
-  }
-}
-
-/** Empty when the process is gone. */
-function readProc(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ESRCH") return "";
-    throw error;
-  }
+    ["--dev", "/dev", "--remount-ro", "/dev"],
+    storage,
+    spec.code ? ["--ro-bind", spec.code.task, "/var/task"] : [],
+    spec.code?.opt === undefined ? [] : ["--ro-bind", spec.code.opt, "/opt"],
+    ["--chdir", "/var/task", "--clearenv"],
+    variables,
+    fds.seccomp === undefined ? [] : ["--seccomp", String(fds.seccomp)],
+    ["--info-fd", String(fds.info), "--block-fd", String(fds.gate)],
+  ].flat();
 }
 
 function signalName(number: number): string | undefined {

@@ -11,6 +11,7 @@ import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
 import { BwrapProcess, type BwrapSpec } from "./bwrap.ts";
 import { detachCode, DetachedCode, inMountNamespace, resizeTmpfs } from "./code-mounts.ts";
 import type { AnnouncedFolders } from "./folders.ts";
+import { continueTree, stopTree } from "./process-tree.ts";
 import type { Created, CreateRequest, SpecialiseRequest } from "./protocol.ts";
 import type { RuntimeRoots } from "./roots.ts";
 
@@ -66,7 +67,7 @@ interface Box {
   readonly id: string;
   readonly index: number;
   readonly cgroup: Cgroup;
-  readonly process: BwrapProcess;
+  readonly bwrap: BwrapProcess;
   initPid: number;
   specialised: boolean;
   memoryMb: number;
@@ -125,7 +126,7 @@ export class Sandboxes {
   }
 
   signal(id: string, signal: "SIGTERM" | "SIGKILL"): void {
-    this.#find(id).process.signal(signal);
+    this.#find(id).bwrap.signal(signal);
   }
 
   limitCpu(id: string): void {
@@ -134,11 +135,15 @@ export class Sandboxes {
   }
 
   freeze(id: string): void {
-    this.#find(id).cgroup.freeze();
+    const box = this.#find(id);
+    if (this.#options.cgroups.available.freezer.holds) box.cgroup.freeze();
+    else if (box.bwrap.isAlive) stopTree(box.initPid);
   }
 
   thaw(id: string): void {
-    this.#find(id).cgroup.thaw();
+    const box = this.#find(id);
+    if (this.#options.cgroups.available.freezer.holds) box.cgroup.thaw();
+    else if (box.bwrap.isAlive) continueTree(box.initPid);
   }
 
   async destroy(id: string): Promise<void> {
@@ -161,19 +166,19 @@ export class Sandboxes {
       const tmp = await storage.create(index, { bytes, account: this.#account(index) });
       cgroup = cgroups.create(request.id);
       setLimits(cgroup, request.memoryMb);
-      const process = await this.#start(request, { index, storage: tmp, cgroup });
+      const bwrap = await this.#start(request, { index, storage: tmp, cgroup });
       const box: Box = {
         id: request.id,
         index,
         cgroup,
-        process,
-        initPid: await process.initPid,
+        bwrap,
+        initPid: await bwrap.initPid,
         specialised: request.code !== undefined,
         memoryMb: request.memoryMb,
         destroyed: undefined,
       };
       this.#boxes.set(box.id, box);
-      this.#options.onHandles(box.id, { output: process.outputFd, link: process.linkFd });
+      this.#options.onHandles(box.id, { output: bwrap.outputFd, link: bwrap.linkFd });
       // After the reply to this request, which is a microtask or two away.
       setImmediate(() => void this.#announceExit(box));
       return { address: network.address(index), peakMemoryPath: cgroup.peakMemoryPath };
@@ -207,17 +212,17 @@ export class Sandboxes {
         seccompPath,
         account: this.#account(box.index),
       };
-      const process = network.enter(box.index, () => new BwrapProcess(spec));
+      const bwrap = network.enter(box.index, () => new BwrapProcess(spec));
       try {
-        const initPid = await process.initPid;
+        const initPid = await bwrap.initPid;
         box.cgroup.attach(initPid);
         writeFileSync(`/proc/${initPid}/oom_score_adj`, String(OOM_SCORE_ADJUSTMENT));
-        await process.release();
-        return process;
+        await bwrap.release();
+        return bwrap;
       } catch (error) {
-        process.kill();
-        await process.gone;
-        process.closeDescriptors();
+        bwrap.kill();
+        await bwrap.gone;
+        bwrap.closeDescriptors();
         throw error;
       }
     } finally {
@@ -246,15 +251,15 @@ export class Sandboxes {
   }
 
   async #announceExit(box: Box): Promise<void> {
-    const { code, signal } = await box.process.ended;
+    const { code, signal } = await box.bwrap.ended;
     this.#options.onExit(box.id, { code, signal, outOfMemory: box.cgroup.oomKills() > 0 });
   }
 
   async #destroy(box: Box): Promise<void> {
-    box.process.kill();
+    box.bwrap.kill();
     // What is frozen does not die.
     box.cgroup.thaw();
-    await box.process.gone;
+    await box.bwrap.gone;
     await this.#takeBack(box.index, box.cgroup);
     this.#boxes.delete(box.id);
   }
