@@ -1,15 +1,10 @@
 #!/usr/bin/env node
-/** The `hornero` command: from a checkout it runs the sources with Node 24, installed it runs what was compiled. */
+/** The `hornero` command, with Node 24 whatever Node started it: in a checkout the sources, installed what was compiled. */
 import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { run } from "../scripts/run.mjs";
+import { ensureNpmPackages, ROOT } from "../scripts/setup.mjs";
 
-const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const compiled = join(root, "dist", "src", "cli", "main.js");
-if (existsSync(compiled)) await import(compiled);
-else {
-  const { ensureNpmPackages } = await import("../scripts/setup.mjs");
-  const { run } = await import("../scripts/run.mjs");
-  ensureNpmPackages();
-  run("src/cli/main.ts", process.argv.slice(2));
-}
+const isCheckout = existsSync(join(ROOT, "src", "cli", "main.ts"));
+if (isCheckout) ensureNpmPackages();
+run(isCheckout ? "src/cli/main.ts" : "dist/cli/main.js", process.argv.slice(2));

@@ -30,8 +30,11 @@ const TEST_PACKAGES = [
 /** Path of Node 24: the exact version of package-lock.json, or the running Node when it is new enough. */
 export function node24() {
   const arch = process.arch === "arm64" ? "arm64" : "x64";
-  const own = join(ROOT, "node_modules", `node-linux-${arch}`, "bin", "node");
-  if (existsSync(own)) return own;
+  // npm may put an installed package's dependencies beside it instead of into it.
+  for (const folder of [join(ROOT, "node_modules"), dirname(ROOT)]) {
+    const own = join(folder, `node-linux-${arch}`, "bin", "node");
+    if (existsSync(own)) return own;
+  }
   if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
   return fail(
     `No Node 24 for ${process.platform}-${process.arch}.`,

@@ -41,7 +41,7 @@ export function banner({ configuration, server, example, readyMs, colour }: Bann
     `  isolation  ${isolation}`,
     `  data       ${configuration.dataDirectory}`,
     "",
-    `  Paste into another terminal:`,
+    `  Paste into another terminal, in this folder:`,
     "",
     `    ${bold(`eval "$(npx hornero env${data})"`)}`,
     `    ${bold(`aws lambda invoke --function-name ${example ?? "NAME"} --log-type Tail out.json`)}`,

@@ -1,7 +1,9 @@
 /** From a folder to a deployment package: which runtime and handler it means, and its zip. */
+import { spawnSync } from "node:child_process";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync, type Stats } from "node:fs";
 import { join } from "node:path";
 import { zipSync, type Zippable } from "fflate";
+import { RUNTIMES } from "../lambda/runtimes/runtimes.ts";
 import { ZIP_ENTRIES_MAX } from "../limits.ts";
 import { CliError } from "./errors.ts";
 
@@ -11,7 +13,9 @@ export interface FunctionShape {
 }
 
 const NODE_RUNTIME = "nodejs24.x";
-const PYTHON_RUNTIME = "python3.11";
+/** When the machine's own python3 says nothing better. */
+const PYTHON_RUNTIME_DEFAULT = "python3.13";
+const PYTHON_ANSWER_MS_MAX = 10_000;
 const NODE_FILES = ["index.mjs", "index.js", "index.cjs"];
 const PYTHON_FILES = ["lambda_function.py", "handler.py", "main.py", "app.py", "index.py"];
 /** Never part of a function. */
@@ -29,11 +33,19 @@ export function detectShape(folder: string): FunctionShape {
   const python = PYTHON_FILES.find((name) => names.has(name));
   if (python !== undefined) {
     const module = python.replace(/\.py$/, "");
-    return { runtime: PYTHON_RUNTIME, handler: `${module}.${pythonEntry(join(folder, python))}` };
+    return { runtime: pythonRuntime(), handler: `${module}.${pythonEntry(join(folder, python))}` };
   }
   throw new CliError(`cannot tell what kind of function ${folder} is`, {
     hint: `It has none of ${[...NODE_FILES, ...PYTHON_FILES, "bootstrap"].join(", ")}. Say it: --runtime nodejs24.x --handler file.export`,
   });
+}
+
+/** The runtime of the machine's python3: packages that its pip put into the folder are built for it. */
+function pythonRuntime(): string {
+  const program = "import sys; print('python%d.%d' % sys.version_info[:2])";
+  const asked = spawnSync("python3", ["-c", program], { encoding: "utf8", timeout: PYTHON_ANSWER_MS_MAX });
+  const id = asked.status === 0 ? asked.stdout.trim() : "";
+  return RUNTIMES.get(id)?.runs === true ? id : PYTHON_RUNTIME_DEFAULT;
 }
 
 function pythonEntry(file: string): string {

@@ -36,7 +36,7 @@ export async function deploy(folder: string, options: Options, write: (text: str
   write(
     `${created ? "created" : "updated"} ${name}: ${configuration.Runtime}, ${configuration.Handler}, ${kilobytes(zip.length)}\n`,
   );
-  write(`  hornero invoke ${name}\n`);
+  write(`  npx hornero invoke ${name}\n`);
 }
 
 function functionName(path: string): string {

@@ -62,11 +62,11 @@ function line({ timestamp = 0, message = "" }: FilteredLogEvent): string {
 }
 
 /** `10m`, `2h`, `1d` in milliseconds; an hour when nothing was said. */
-function since(value: unknown): number {
-  if (value === undefined) return 3_600_000;
-  const [, count, unit = ""] = /^(\d+)([smhd])$/.exec(String(value)) ?? [];
+function since(value: Options[string]): number {
+  if (typeof value !== "string") return 3_600_000;
+  const [, count, unit = ""] = /^(\d+)([smhd])$/.exec(value) ?? [];
   if (count !== undefined) return Number(count) * (UNITS_MS[unit] ?? 0);
-  throw new CliError(`--since takes a time such as 30s, 10m, 2h or 1d, not '${String(value)}'`, {
+  throw new CliError(`--since takes a time such as 30s, 10m, 2h or 1d, not '${value}'`, {
     exitCode: EXIT.usage,
   });
 }

@@ -19,7 +19,7 @@ export async function ls(options: Options, write: (text: string) => void): Promi
     return;
   }
   if (functions.length === 0) {
-    write("No functions. Deploy one: hornero deploy DIR\n");
+    write("No functions. Deploy one: npx hornero deploy DIR\n");
     return;
   }
   const rows = functions.map((one) => [

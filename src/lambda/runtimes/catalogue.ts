@@ -1,6 +1,6 @@
 /** The catalogue: from a runtime id to what a sandbox must show and start for it, on this host. */
 import { existsSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import type { Clock } from "../../kernel/clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { RuntimeRoot } from "../sandbox/sandbox.ts";
@@ -67,6 +67,11 @@ const SYSTEM_FOLDERS = new Set(["/bin", "/usr/bin", "/sbin", "/usr/sbin"]);
 
 /** The package's folder: this file is PACKAGE/src/lambda/runtimes/, or PACKAGE/dist/lambda/runtimes/ when compiled. */
 const PACKAGE_DIRECTORY = join(import.meta.dirname, "..", "..", "..");
+/** npm may put an installed package's dependencies beside it instead of into it. */
+const NODE_MODULES_DIRECTORIES = [
+  join(PACKAGE_DIRECTORY, "node_modules"),
+  ...(basename(dirname(PACKAGE_DIRECTORY)) === "node_modules" ? [dirname(PACKAGE_DIRECTORY)] : []),
+];
 
 export function createRuntimeCatalogue(options: RuntimeCatalogueOptions): RuntimeCatalogue {
   const { clock, logger } = options;
@@ -101,7 +106,7 @@ function interpreterFolders(environment: Readonly<Record<string, string | undefi
     .split(delimiter)
     .filter((folder) => folder.endsWith("/bin") && !SYSTEM_FOLDERS.has(folder))
     .map((folder) => dirname(folder));
-  const packages = [join(PACKAGE_DIRECTORY, "runtimes"), join(PACKAGE_DIRECTORY, "node_modules")];
+  const packages = [join(PACKAGE_DIRECTORY, "runtimes"), ...NODE_MODULES_DIRECTORIES];
   const all = [...packages, ...pythonInstallationFolders(environment), ...prefixes];
   return [...new Set(all)].filter((folder) => folder !== "/" && existsSync(folder));
 }
@@ -141,7 +146,7 @@ function searchNode(
   return findNode(version, {
     cacheDirectory,
     path,
-    packageDirectories: [join(PACKAGE_DIRECTORY, "node_modules")],
+    packageDirectories: NODE_MODULES_DIRECTORIES,
     npm: fetch === false ? undefined : onPath("npm", path)[0],
   });
 }
