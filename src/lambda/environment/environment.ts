@@ -76,7 +76,7 @@ export interface EnvironmentOptions {
   readonly onEnded: (environment: Environment) => void;
   /** Told each time it becomes idle. */
   readonly onIdle: (environment: Environment) => void;
-  /** Told when something of the sandbox could not be removed from the machine. */
+  /** Told when its sandbox could not be frozen, woken or removed from the machine. */
   readonly onFault: (error: Error) => void;
 }
 
@@ -134,6 +134,11 @@ export class Environment {
     return this.#state;
   }
 
+  /** BUSY, but its invocation has been answered: IDLE as soon as its log lines are in and the runtime asks for more. */
+  get hasAnswered(): boolean {
+    return this.#state === "BUSY" && !this.#running;
+  }
+
   /** Resolves when nothing of it is left on the machine. */
   get gone(): Promise<void> {
     return this.#gone.promise;
@@ -148,16 +153,15 @@ export class Environment {
   }
 
   /**
-   * Init inside an invocation, after a failed init phase: the function's timeout covers both. Once, instead of start().
+   * Init inside an invocation, after a failed init phase: the function's timeout covers both. Rejects as start() does.
+   * Once, instead of start().
    */
   startWith(invocation: Invocation): Promise<InvocationOutcome> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#begin(invocation, resolve);
-      // A rejection has answered the invocation already: #start ends the environment before it rejects.
-      this.#start("invoke", Infinity).then(
-        (init) => this.#deliverAfterInit(invocation, init),
-        () => undefined,
-      );
+      this.#start("invoke", Infinity)
+        .then((init) => this.#deliverAfterInit(invocation, init))
+        .catch(reject);
     });
   }
 
@@ -182,20 +186,31 @@ export class Environment {
     });
   }
 
-  /** IDLE → FROZEN; false when it is not idle any more. */
+  /** IDLE → FROZEN; false when it is not idle any more, or cannot be frozen and ends. */
   async freeze(): Promise<boolean> {
     if (this.#state !== "IDLE") return false;
     this.#transition("FROZEN");
-    await this.#occupied?.sandbox.freeze();
-    return true;
+    return this.#whileFrozen((sandbox) => sandbox.freeze());
   }
 
-  /** FROZEN → IDLE. */
+  /** FROZEN → IDLE. The caller looks at the state: it may have been shut down meanwhile, or cannot be woken and ends. */
   async wake(): Promise<void> {
     assert(this.#state === "FROZEN", "only a frozen environment is woken");
-    await this.#occupied?.sandbox.thaw();
-    // It may have been shut down meanwhile; the caller looks at the state.
-    if (this.state === "FROZEN") this.#transition("IDLE");
+    if (await this.#whileFrozen((sandbox) => sandbox.thaw())) this.#transition("IDLE");
+  }
+
+  /** True when it worked and the environment is still FROZEN. Freezing is between us and the machine: a fault ends the environment. */
+  async #whileFrozen(act: (sandbox: Sandbox) => Promise<void>): Promise<boolean> {
+    assert(this.#occupied, "a frozen environment has its sandbox");
+    try {
+      await act(this.#occupied.sandbox);
+      return this.#state === "FROZEN";
+    } catch (error) {
+      if (this.#state !== "FROZEN") return false;
+      this.#options.onFault(coerceError(error));
+      this.#end("could not be frozen or woken");
+      return false;
+    }
   }
 
   /** Stops reading what the inside says, or goes on: the log cannot take more at the moment. */
@@ -220,25 +235,36 @@ export class Environment {
     this.#startedMs = this.#clock.monotonicMs();
     const startLine = phase === "init" ? this.#lines.initStart(this.#clock.nowMs()) : undefined;
     if (startLine !== undefined) this.#log.event(startLine);
-    const outcome = new Promise<InitOutcome>((resolve) => {
+    const outcome = new Promise<InitOutcome>((resolve, reject) => {
       this.#init = { phase, settle: resolve };
+      this.#occupying = this.#occupy();
+      // An init that has failed by then, by its clock or because the server stops, has told so.
+      this.#occupying.catch(reject);
     });
     const cancel = Number.isFinite(timeoutMs)
       ? this.#clock.after(timeoutMs, () => this.#initTimedOut())
       : undefined;
     try {
-      this.#occupying = this.#occupy();
-      await this.#occupying;
       const init = await outcome;
+      // The word may come before the hand-over has returned.
+      if (init.status === "ready") await this.#occupying;
       if (init.status === "ready" && phase === "init") this.#initDurationMs = init.durationMs;
       return init;
     } catch (error) {
-      if (this.#running) this.#finish({ failure: sandboxFailure(coerceError(error).message) });
+      this.#abandon();
       this.#end("could not be built");
       throw error;
     } finally {
       cancel?.();
     }
+  }
+
+  /** Closes the running invocation's log; its caller gets the error itself. */
+  #abandon(): void {
+    const running = this.#running;
+    if (!running) return;
+    this.#running = undefined;
+    this.#close(running, this.#report(running, "failure", "Sandbox.Failure"));
   }
 
   async #occupy(): Promise<void> {
@@ -256,7 +282,7 @@ export class Environment {
 
   readonly #events: RuntimeEvents = {
     ready: () => {
-      // The word may come before the hand-over has returned: a custom runtime polls on its own.
+      // A custom runtime polls on its own: this may be before the hand-over has returned.
       this.#runtimeReady = true;
       if (this.#state === "STARTING") this.#transition("INITIALISING");
       else if (this.#state === "BUSY") this.#becomeIdle();
