@@ -80,7 +80,11 @@ export class EnvironmentLog {
 
   #keepPartial(bytes: Buffer): void {
     this.#partial.append(bytes);
-    if (this.#partial.length >= LOG_EVENT_BYTES_MAX) this.#line(Buffer.alloc(0));
+    if (this.#partial.length <= LOG_EVENT_BYTES_MAX) return;
+    const line = this.#partial.take();
+    const end = characterStart(line, LOG_EVENT_BYTES_MAX);
+    this.event(line.toString("utf8", 0, end));
+    this.#keepPartial(line.subarray(end));
   }
 
   #line(end: Buffer): void {
@@ -111,10 +115,21 @@ export class EnvironmentLog {
     }
     this.#pressed = true;
     this.#onPressure(true);
-    void this.#sink.drained().then(() => {
-      this.#pressed = false;
-      this.#flush();
-      if (!this.#pressed) this.#onPressure(false);
-    });
+    // In a turn of its own: a sink that is half empty may refuse a large batch again and again, and must get to write.
+    void this.#sink.drained().then(() => setImmediate(this.#retry));
   };
+
+  readonly #retry = (): void => {
+    this.#pressed = false;
+    this.#flush();
+    if (!this.#pressed) this.#onPressure(false);
+  };
+}
+
+/** Where the character begins that the byte at `at` belongs to; `at` itself when it is not UTF-8. */
+function characterStart(text: Buffer, at: number): number {
+  for (let start = at; start > at - 4; start -= 1) {
+    if (((text[start] ?? 0) & 0xc0) !== 0x80) return start;
+  }
+  return at;
 }
