@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ENVIRONMENT_PIDS_MAX, MEMORY_MB_PER_VCPU } from "../../../limits.ts";
 import type { Cgroup, CgroupTree } from "../cgroups.ts";
+import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
 import { BwrapProcess, type BwrapSpec } from "./bwrap.ts";
 import { detachCode, DetachedCode, inMountNamespace, resizeTmpfs } from "./code-mounts.ts";
@@ -81,13 +82,17 @@ export class Sandboxes {
   readonly #indexes = new Set<number>();
   #lastIndex = -1;
   #creating = 0;
+  #closing = false;
   readonly #waiting: (() => void)[] = [];
+  /** Settles when nothing is being made any more; present while the last ones are. */
+  #creationsEnd: Deferred<void> | undefined;
 
   constructor(options: SandboxesOptions) {
     this.#options = options;
   }
 
   async create(request: CreateRequest): Promise<Created> {
+    if (this.#closing) throw new SandboxError("create", "the spawner is closing");
     if (this.#boxes.has(request.id) || this.#reserved.has(request.id)) {
       throw new SandboxError("create", `sandbox ${request.id} exists already`);
     }
@@ -106,6 +111,7 @@ export class Sandboxes {
       }
     } finally {
       this.#reserved.delete(request.id);
+      if (this.#reserved.size === 0) this.#creationsEnd?.resolve();
     }
   }
 
@@ -153,7 +159,11 @@ export class Sandboxes {
     await box.destroyed;
   }
 
+  /** Takes no further requests to create; what is being made must be there before it can go. */
   async destroyAll(): Promise<void> {
+    this.#closing = true;
+    this.#creationsEnd = deferred();
+    if (this.#reserved.size > 0) await this.#creationsEnd.promise;
     await Promise.all([...this.#boxes.keys()].map((id) => this.destroy(id)));
   }
 
