@@ -7,6 +7,7 @@ import type { Server, Socket } from "node:net";
 import type { Clock } from "../../../kernel/clock.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type SandboxExit } from "../sandbox.ts";
+import { hintFor } from "./hints.ts";
 import type {
   Created,
   Failure,
@@ -127,7 +128,11 @@ export class SpawnerClient {
     this.#child.on("message", (message, handle) => this.#onMessage(message as SpawnerMessage, handle));
     this.#child.on("error", (error) => this.#onDeath(`the spawner could not be started: ${error.message}`));
     this.#child.on("exit", (code, signal) => {
-      this.#onDeath(`the spawner ended (${signal ?? `status ${code}`}) ${this.#stderr}`.trim());
+      const tell = () =>
+        this.#onDeath(`the spawner ended (${signal ?? `status ${code}`}) ${this.#stderr}`.trim());
+      // Its last words come by another way, and may be still on it.
+      if (!this.#child.stderr || this.#child.stderr.closed) tell();
+      else this.#child.stderr.once("close", tell);
     });
     // Heard by `start` alone, if anybody.
     this.#started.promise.catch(() => undefined);
@@ -174,7 +179,7 @@ export class SpawnerClient {
   #onDeath(reason: string): void {
     if (this.#isDead) return;
     this.#isDead = true;
-    const error = new SandboxError("spawner", reason);
+    const error = failureError({ step: "spawner", message: reason });
     this.#started.reject(error);
     for (const request of this.#answers.keys()) this.#settle(request)?.reject(error);
     for (const { output, link } of this.#handles.values())
@@ -188,6 +193,7 @@ export class SpawnerClient {
 }
 
 function failureError(failure: Failure): SandboxError {
-  const { step, message, hint } = failure;
+  const { step, message } = failure;
+  const hint = failure.hint ?? hintFor(message);
   return new SandboxError(step, message, hint === undefined ? {} : { hint });
 }

@@ -8,9 +8,10 @@
  * dies before, the byte is unread and the kernel says ECONNRESET.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, fchownSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fchownSync, openSync, readSync } from "node:fs";
 import type { Socket } from "node:net";
 import { constants as osConstants } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError } from "../sandbox.ts";
 import { pipe, reap, socketPair } from "./libc.ts";
@@ -21,6 +22,9 @@ const BWRAP = "/usr/bin/bwrap";
 /** What bwrap says about itself is longer than this only by mistake. */
 const INFO_CHARS_MAX = 4096;
 const MESSAGE_BYTES_MAX = 4096;
+/** pid 1 starts the command within a millisecond after the walls are up. */
+const COMMAND_ATTEMPTS_MAX = 500;
+const COMMAND_PAUSE_MS = 2;
 /** The command is the first child of pid 1. */
 const COMMAND_INNER_PID = 2;
 /** Shells, and bwrap, tell an end by signal N as the exit status 128 + N. */
@@ -136,9 +140,13 @@ export class BwrapProcess {
     return !this.#monitorEnded;
   }
 
-  signal(signal: "SIGTERM" | "SIGKILL"): void {
-    const pid = this.#commandPid();
-    if (pid !== undefined) signalIfAlive(pid, signal);
+  /** To the command; harmless when it has ended. One that is about to be started gets it when it is. */
+  async signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    for (let attempt = 0; attempt < COMMAND_ATTEMPTS_MAX && this.isAlive; attempt += 1) {
+      const pid = this.#commandPid();
+      if (pid !== undefined) return signalIfAlive(pid, signal);
+      await delay(COMMAND_PAUSE_MS);
+    }
   }
 
   /** For a process whose descriptors nobody has taken. */
@@ -201,12 +209,20 @@ export class BwrapProcess {
     return name === undefined ? { code: status, signal: undefined } : { code: undefined, signal: name };
   }
 
-  /** What bwrap wrote before it gave up: it has ended, so nobody else holds the pipe, and reading cannot block. */
+  /** What bwrap wrote before it gave up. Opened anew, because reading must not wait if something still holds the pipe. */
   #lastWords(): string {
     if (this.#spawnError) return `${BWRAP}: ${this.#spawnError.message}`;
-    const buffer = Buffer.alloc(MESSAGE_BYTES_MAX);
-    const text = buffer.toString("utf8", 0, readSync(this.outputFd, buffer)).trim();
-    return text === "" ? "bwrap ended without a word" : text;
+    const output = openSync(`/proc/self/fd/${this.outputFd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const buffer = Buffer.alloc(MESSAGE_BYTES_MAX);
+      const text = buffer.toString("utf8", 0, readSync(output, buffer)).trim();
+      return text === "" ? "bwrap ended without a word" : text;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      return "bwrap ended without a word";
+    } finally {
+      closeSync(output);
+    }
   }
 }
 

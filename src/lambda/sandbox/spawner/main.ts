@@ -26,7 +26,7 @@ async function act(sandboxes: Sandboxes, command: SpawnerRequest): Promise<Creat
     case "specialise":
       return await sandboxes.specialise(command);
     case "signal":
-      return sandboxes.signal(command.id, command.signal);
+      return await sandboxes.signal(command.id, command.signal);
     case "limit-cpu":
       return sandboxes.limitCpu(command.id);
     case "freeze":
@@ -66,6 +66,8 @@ async function serve(message: unknown): Promise<Spawner | undefined> {
   }
 }
 
+const BUSY_MS = 1000;
+
 process.title = "hornero-spawner";
 const spawner = new Promise<Spawner | undefined>((resolve, reject) => {
   process.once("message", (message) => void serve(message).then(resolve, reject));
@@ -74,7 +76,10 @@ const spawner = new Promise<Spawner | undefined>((resolve, reject) => {
 });
 process.once("disconnect", () => {
   void spawner.then(async (running) => {
+    // Without the channel nothing else may keep this process at work until it is done.
+    const busy = setInterval(() => undefined, BUSY_MS);
     await running?.close();
+    clearInterval(busy);
     process.exit(0);
   });
 });

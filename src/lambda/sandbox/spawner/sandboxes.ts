@@ -131,8 +131,8 @@ export class Sandboxes {
     await this.#options.storage.resize(box.index, { bytes, pid: box.initPid });
   }
 
-  signal(id: string, signal: "SIGTERM" | "SIGKILL"): void {
-    this.#find(id).bwrap.signal(signal);
+  async signal(id: string, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    await this.#find(id).bwrap.signal(signal);
   }
 
   limitCpu(id: string): void {
