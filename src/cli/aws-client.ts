@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { request as httpRequest } from "node:http";
+import { urlToHttpOptions } from "node:url";
 import { canonicalHeaders, canonicalPath, canonicalQuery } from "../wire/sigv4-canonical.ts";
 import { deriveSigningKey } from "../wire/signing-key.ts";
 import { CliError, EXIT } from "./errors.ts";
@@ -70,8 +71,7 @@ export class AwsClient {
     return new Promise((resolve, reject) => {
       const request = httpRequest(
         {
-          hostname: url.hostname,
-          port: url.port,
+          ...urlToHttpOptions(url),
           method,
           path: target,
           headers: { ...signed, "content-length": body.length },
@@ -134,7 +134,7 @@ function answerError({ status, headers, body }: AwsResponse): CliError {
     // Not JSON: the text itself is the best there is to tell.
   }
   const name = typeof code === "string" ? code.replace(/^.*#|:.*$/g, "") : `HTTP ${status}`;
-  return new CliError(`${name}: ${message}`);
+  return new CliError(`${name}: ${message}`, { awsCode: name });
 }
 
 function noServer(endpoint: string, cause: Error): CliError {

@@ -14,3 +14,13 @@ export function connect(options: Options): { client: AwsClient; server: ServerFi
     });
   return { client: new AwsClient(server), server };
 }
+
+/**
+ * The same, once that server has answered a signed request: what its file says may be of one that was killed, and its
+ * port another's by now.
+ */
+export async function connectRunning(options: Options): Promise<{ client: AwsClient; server: ServerFile }> {
+  const connection = connect(options);
+  await connection.client.lambda("GET", "/2015-03-31/functions?MaxItems=1");
+  return connection;
+}

@@ -11,11 +11,22 @@ export class CliError extends Error {
   override readonly name = "CliError";
   readonly hint: string | undefined;
   readonly exitCode: number;
-  constructor(message: string, options: { hint?: string; exitCode?: number; cause?: unknown } = {}) {
+  /** The code of an answer that was an error, `ResourceNotFoundException`. */
+  readonly awsCode: string | undefined;
+  constructor(
+    message: string,
+    options: { hint?: string; exitCode?: number; awsCode?: string; cause?: unknown } = {},
+  ) {
     super(message, { cause: options.cause });
     this.hint = options.hint;
     this.exitCode = options.exitCode ?? EXIT.failed;
+    this.awsCode = options.awsCode;
   }
+}
+
+/** Whether the server said that there is no such function, log group or other resource. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof CliError && error.awsCode === "ResourceNotFoundException";
 }
 
 /** Writes the error for a person; answers the exit status. */

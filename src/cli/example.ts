@@ -4,7 +4,7 @@ import type { RunningServer } from "../main.ts";
 import { AwsClient } from "./aws-client.ts";
 import type { Configuration } from "./configuration.ts";
 import { deployFunction } from "./deploy-function.ts";
-import { CliError } from "./errors.ts";
+import { isNotFound } from "./errors.ts";
 import { detectShape, zipFolder } from "./package-function.ts";
 
 export const EXAMPLE_NAME = "hello";
@@ -28,13 +28,13 @@ export async function deployExample(
     await client.lambda("GET", `/2015-03-31/functions/${EXAMPLE_NAME}/configuration`);
     return EXAMPLE_NAME;
   } catch (error) {
-    if (!(error instanceof CliError) || !error.message.startsWith("ResourceNotFoundException")) throw error;
+    if (!isNotFound(error)) throw error;
   }
   await deployFunction(client, {
     name: EXAMPLE_NAME,
     zip: zipFolder(EXAMPLE_FOLDER),
-    role: `arn:aws:iam::${accountId}:role/lambda`,
-    ...detectShape(EXAMPLE_FOLDER),
+    roleDefault: `arn:aws:iam::${accountId}:role/lambda`,
+    detect: () => detectShape(EXAMPLE_FOLDER),
   });
   return EXAMPLE_NAME;
 }

@@ -1,9 +1,15 @@
 /** The `hornero` command: one file per command in commands/, loaded when it is used. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { Command, Option } from "commander";
 import { report } from "./errors.ts";
 
+// A reader that has seen enough, `hornero logs NAME | head`, is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
 const program = new Command("hornero")
   .description("AWS Lambda on your own machines.")
+  .version(version(), "-V, --version", "print the version")
   .option(
     "--data <dir>",
     "the data folder (HORNERO_DATA; default: /var/lib/hornero for root, else ~/.local/share/hornero)",
@@ -56,19 +62,20 @@ const err = (text: string) => void process.stderr.write(text);
 program
   .command("env")
   .description("print the variables that point AWS's tools at the running server")
+  .option("--shell <shell>", "whose words to use: posix, fish or powershell", "posix")
   .option("--json", "as JSON")
   .action(async (options) => {
     const { env } = await import("./commands/env.ts");
-    env({ ...program.opts(), ...options }, out);
+    await env({ ...program.opts(), ...options }, out);
   });
 
 program
   .command("deploy")
-  .description("zip a folder, create or update the function, and wait until it is active")
+  .description("zip a folder, create the function or update it, and wait until it is active")
   .argument("<dir>", "the folder with the function's code")
   .option("--name <name>", "the function's name; default: the folder's")
-  .option("--runtime <id>", "default: what the folder's files say")
-  .option("--handler <handler>", "default: what the folder's files say")
+  .option("--runtime <id>", "default: what it has, for a new function what the folder's files say")
+  .option("--handler <handler>", "default: as for --runtime")
   .option("--memory <mb>", "memory in MB")
   .option("--timeout <s>", "timeout in seconds")
   .option("--role <arn>", "execution role")
@@ -166,4 +173,10 @@ try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error, process.stderr);
+}
+
+/** Of the package, which is two folders up from here both as a source and compiled. */
+function version(): string {
+  const path = join(import.meta.dirname, "..", "..", "package.json");
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }

@@ -1,8 +1,17 @@
 /** From a folder to a deployment package: which runtime and handler it means, and its zip. */
 import { spawnSync } from "node:child_process";
-import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync, type Stats } from "node:fs";
-import { join } from "node:path";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  type Stats,
+} from "node:fs";
+import { isAbsolute, join, normalize, sep } from "node:path";
 import { zipSync, type Zippable } from "fflate";
+import { coerceError } from "../kernel/deferred.ts";
 import { RUNTIMES } from "../lambda/runtimes/runtimes.ts";
 import { ZIP_ENTRIES_MAX } from "../limits.ts";
 import { CliError } from "./errors.ts";
@@ -28,8 +37,9 @@ const TIME = new Date("1980-01-01T00:00:00Z");
 export function detectShape(folder: string): FunctionShape {
   const names = new Set(readdirSync(folder));
   if (names.has("bootstrap")) return { runtime: "provided.al2023", handler: "bootstrap" };
-  const node = NODE_FILES.find((name) => names.has(name));
-  if (node !== undefined) return { runtime: NODE_RUNTIME, handler: "index.handler" };
+  const node = (names.has("package.json") ? packageMain(folder) : undefined) ?? nodeFile(names);
+  if (node !== undefined)
+    return { runtime: NODE_RUNTIME, handler: `${node.replace(/\.[cm]?js$/, "")}.handler` };
   const python = PYTHON_FILES.find((name) => names.has(name));
   if (python !== undefined) {
     const module = python.replace(/\.py$/, "");
@@ -38,6 +48,27 @@ export function detectShape(folder: string): FunctionShape {
   throw new CliError(`cannot tell what kind of function ${folder} is`, {
     hint: `It has none of ${[...NODE_FILES, ...PYTHON_FILES, "bootstrap"].join(", ")}. Say it: --runtime nodejs24.x --handler file.export`,
   });
+}
+
+/** The file that package.json names as the package's own, when there is one of that name. */
+function packageMain(folder: string): string | undefined {
+  const path = join(folder, "package.json");
+  let content: unknown;
+  try {
+    content = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new CliError(`${path} is not JSON: ${coerceError(error).message}`, { cause: error });
+  }
+  const main =
+    typeof content === "object" && content !== null && "main" in content ? content.main : undefined;
+  if (typeof main !== "string") return undefined;
+  const name = normalize(main);
+  const isInside = !isAbsolute(name) && name.split(sep)[0] !== "..";
+  return isInside && /\.[cm]?js$/.test(name) && existsSync(join(folder, name)) ? name : undefined;
+}
+
+function nodeFile(names: ReadonlySet<string>): string | undefined {
+  return NODE_FILES.find((name) => names.has(name));
 }
 
 /** The runtime of the machine's python3: packages that its pip put into the folder are built for it. */

@@ -6,7 +6,7 @@ import { deployFunction } from "../deploy-function.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { detectShape, zipFolder } from "../package-function.ts";
 
-/** Zips a folder and creates or updates the function, then waits until it is active. */
+/** Zips a folder and creates the function or updates it (what no option says stays), then waits until it is active. */
 export async function deploy(folder: string, options: Options, write: (text: string) => void): Promise<void> {
   const path = resolve(folder);
   if (!statSync(path, { throwIfNoEntry: false })?.isDirectory())
@@ -14,7 +14,7 @@ export async function deploy(folder: string, options: Options, write: (text: str
   const { client, server } = connect(options);
   const name = text(options, "name") ?? functionName(path);
   const [runtime, handler] = [text(options, "runtime"), text(options, "handler")];
-  const shape = runtime !== undefined && handler !== undefined ? { runtime, handler } : detectShape(path);
+  const role = text(options, "role");
   const zip = zipFolder(path);
   const environment = variables(options["env"]);
   const memoryMb = whole(options, "memory");
@@ -22,9 +22,11 @@ export async function deploy(folder: string, options: Options, write: (text: str
   const { created, configuration } = await deployFunction(client, {
     name,
     zip,
-    role: text(options, "role") ?? `arn:aws:iam::${server.accountId}:role/lambda`,
-    runtime: runtime ?? shape.runtime,
-    handler: handler ?? shape.handler,
+    detect: () => detectShape(path),
+    roleDefault: `arn:aws:iam::${server.accountId}:role/lambda`,
+    ...(runtime === undefined ? {} : { runtime }),
+    ...(handler === undefined ? {} : { handler }),
+    ...(role === undefined ? {} : { role }),
     ...(memoryMb === undefined ? {} : { memoryMb }),
     ...(timeoutS === undefined ? {} : { timeoutS }),
     ...(environment === undefined ? {} : { environment }),

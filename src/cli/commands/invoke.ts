@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { INVOKE_REQUEST_BYTES_MAX } from "../../limits.ts";
 import { connect } from "../connect.ts";
 import type { Options } from "../configuration.ts";
 import { CliError, EXIT } from "../errors.ts";
@@ -18,7 +19,7 @@ export async function invoke(name: string, options: Options, output: Output): Pr
     method: "POST",
     target: `/2015-03-31/functions/${encodeURIComponent(name)}/invocations${query}`,
     headers: { "x-amz-log-type": options["logs"] === true ? "Tail" : "None" },
-    body: payload(options),
+    body: await payload(options),
   });
   const tail = response.headers["x-amz-log-result"];
   if (typeof tail === "string") output.err(Buffer.from(tail, "base64").toString("utf8"));
@@ -29,19 +30,39 @@ export async function invoke(name: string, options: Options, output: Output): Pr
   return EXIT.functionError;
 }
 
-function payload(options: Options): Buffer {
+async function payload(options: Options): Promise<Buffer> {
   const { payload: given, file } = options;
   if (typeof given === "string" && typeof file === "string")
     throw new CliError("--payload and --file exclude each other", { exitCode: EXIT.usage });
   if (typeof given === "string")
-    return json(given === "-" ? readFileSync(0) : Buffer.from(given), "--payload");
-  if (typeof file === "string") return json(read(file), file);
+    return given === "-"
+      ? json(await standardInput(), "standard input")
+      : json(Buffer.from(given), "--payload");
+  if (typeof file === "string")
+    return file === "-" ? json(await standardInput(), "standard input") : json(read(file), file);
   return Buffer.alloc(0);
+}
+
+async function standardInput(): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > INVOKE_REQUEST_BYTES_MAX)
+      throw new CliError(
+        `standard input has more than the ${INVOKE_REQUEST_BYTES_MAX} bytes that an event may have`,
+        {
+          exitCode: EXIT.usage,
+        },
+      );
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
 }
 
 function read(file: string): Buffer {
   try {
-    return readFileSync(file === "-" ? 0 : file);
+    return readFileSync(file);
   } catch (error) {
     throw new CliError(`cannot read ${file}`, { exitCode: EXIT.usage, cause: error });
   }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { connect } from "../connect.ts";
+import { connectRunning } from "../connect.ts";
 import type { Options } from "../configuration.ts";
 import { CliError, EXIT } from "../errors.ts";
 
@@ -10,7 +10,7 @@ const WAIT_MS_MAX = 960_000;
 
 /** Asks the running server to end, and waits until it has. */
 export async function stop(options: Options, write: (text: string) => void): Promise<void> {
-  const { server } = connect(options);
+  const { server } = await connectRunning(options);
   const { pid } = server;
   if (!isServer(pid)) throw new CliError("no server runs with this data folder", { exitCode: EXIT.noServer });
   try {
