@@ -2,10 +2,13 @@ import { mkdtempSync, mkdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../kernel/clock.ts";
-import { chooseDriver } from "../../lambda/sandbox/drivers.ts";
+import { createBubblewrapDriver } from "../../lambda/sandbox/bubblewrap/driver.ts";
+import { hintFor } from "../../lambda/sandbox/bubblewrap/hints.ts";
+import { probeWalls } from "../../lambda/sandbox/bubblewrap/probe.ts";
 import { SandboxError, type Walls } from "../../lambda/sandbox/sandbox.ts";
 import { createRuntimeCatalogue } from "../../lambda/runtimes/catalogue.ts";
 import { RUNTIMES } from "../../lambda/runtimes/runtimes.ts";
+import { PORT_DEFAULT } from "../../limits.ts";
 import { silentLogger } from "../../telemetry/logger.ts";
 import type { Options } from "../configuration.ts";
 
@@ -32,8 +35,6 @@ const NAMES: Readonly<Record<keyof Walls, string>> = {
   systemCalls: "system calls",
   ephemeralStorage: "/tmp size",
 };
-/** Any free port will do: nothing is served. */
-const PROBE_PORT = 4566;
 
 /** Says what this machine can do, by trying it. Needs no running server. Answers whether functions can be isolated. */
 export async function doctor(options: Options, write: (text: string) => void): Promise<boolean> {
@@ -55,23 +56,22 @@ async function diagnose(): Promise<Diagnosis> {
 async function tryWalls(folder: string): Promise<Pick<Diagnosis, "walls" | "problem">> {
   const codeDirectory = join(folder, "code");
   mkdirSync(codeDirectory);
+  const driver = createBubblewrapDriver({
+    node: process.execPath,
+    dataDirectory: folder,
+    codeDirectory,
+    runtimesDirectories: [],
+    // In a network of the probe's own, where every port is free.
+    endpointPort: PORT_DEFAULT,
+    clock: systemClock,
+    logger: silentLogger,
+  });
   try {
-    const { driver } = await chooseDriver({
-      driver: "bubblewrap",
-      host: "127.0.0.1",
-      port: PROBE_PORT,
-      dataDirectory: folder,
-      codeDirectory,
-      runtimesDirectories: [codeDirectory],
-      clock: systemClock,
-      logger: silentLogger,
-    });
-    const { walls } = driver;
-    await driver.close();
-    return { walls, problem: undefined };
+    return { walls: await probeWalls(driver), problem: undefined };
   } catch (error) {
     if (!(error instanceof SandboxError)) throw error;
-    return { walls: undefined, problem: { what: error.message, fix: error.hint ?? "" } };
+    const fix = error.hint ?? hintFor(error.message) ?? "";
+    return { walls: undefined, problem: { what: error.message, fix } };
   }
 }
 
