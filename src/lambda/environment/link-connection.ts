@@ -134,6 +134,7 @@ export class LinkConnection implements RuntimeConnection {
       bytes: 0,
       contentType: STREAM_TYPE_DEFAULT,
     });
+    const id = requestId(body);
     const content = body.subarray(REQUEST_ID_BYTES);
     if (type === FRAME.STREAM_TYPE) {
       stream.contentType = content.toString("utf8");
@@ -146,9 +147,9 @@ export class LinkConnection implements RuntimeConnection {
       return;
     }
     this.#stream = undefined;
-    if (content.length > 0) events.error(requestId(body), content);
-    else if (stream.bytes > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(requestId(body));
-    else events.response(requestId(body), stream.content.take(), stream.contentType);
+    if (content.length > 0) events.error(id, content);
+    else if (stream.bytes > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(id);
+    else events.response(id, stream.content.take(), stream.contentType);
     events.ready();
   }
 }

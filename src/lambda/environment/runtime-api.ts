@@ -79,6 +79,8 @@ export class RuntimeApiSession implements RuntimeConnection {
     if (this.#state === "RUNNING" || this.#state === "INIT_ERROR")
       return this.#refuse(request, response, "Ready");
     this.#state = "READY";
+    // A client that asks again has given up its connection from before, whether or not that is known here.
+    this.#poll?.destroy();
     this.#poll = response;
     response.on("close", () => {
       if (this.#poll === response) this.#poll = undefined;
@@ -259,8 +261,9 @@ export class RuntimeApi {
     session.handle(early.request, early.response);
   }
 
-  unregister(address: string): void {
-    this.#sessions.delete(address);
+  /** Harmless when the address has been given to another session since. */
+  unregister(address: string, session: RuntimeApiSession): void {
+    if (this.#sessions.get(address) === session) this.#sessions.delete(address);
   }
 
   /** A listener of its own for one environment. `close` ends it and every connection. */

@@ -152,7 +152,7 @@ export class Occupier {
       if (own) void sandbox.exited.then(own.close);
       else if (address !== undefined) {
         runtimeApi.register(address, session);
-        void sandbox.exited.then(() => runtimeApi.unregister(address));
+        void sandbox.exited.then(() => runtimeApi.unregister(address, session));
       }
       return { sandbox, connection: session };
     } catch (error) {
