@@ -15,6 +15,7 @@ import { jsonLines, textLines, type PlatformLines } from "../environment/platfor
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
 import { SandboxError } from "../sandbox/sandbox.ts";
 import { Admission } from "./admission.ts";
+import { Fleet, type Waiter } from "./fleet.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
 import type { WarmPool } from "./warm-pool.ts";
@@ -30,13 +31,11 @@ export interface PlacementOptions {
   readonly keepAlive: KeepAlive;
 }
 
-/** The environments of one function version at one revision. */
-interface Fleet {
-  readonly version: FunctionVersion;
-  readonly all: Set<Environment>;
-  /** IDLE or FROZEN, the one used last at the end. */
-  readonly idle: Environment[];
-}
+/**
+ * How long an invocation waits for environments that have answered and are about to be idle, before it starts one more:
+ * without it, a client that calls again at once would find its environment busy with its log lines, and start another.
+ */
+const ABOUT_TO_SERVE_MS_MAX = 5;
 
 export class Placement {
   readonly #options: PlacementOptions;
@@ -128,7 +127,7 @@ export class Placement {
     const fleet = this.#fleets.get(key);
     if (fleet && fleet.version.revisionId === version.revisionId) return fleet;
     if (fleet) this.#dissolve(fleet, "a newer revision took over");
-    const fresh: Fleet = { version, all: new Set(), idle: [] };
+    const fresh = new Fleet(version);
     this.#fleets.set(key, fresh);
     return fresh;
   }
@@ -137,33 +136,55 @@ export class Placement {
     for (const environment of fleet.idle.splice(0)) void environment.shutdown(reason);
   }
 
-  async #coldStart(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
-    const { pool } = this.#options;
-    pool.coldStartBegins();
-    let started = false;
-    const ended = () => {
-      if (!started) pool.coldStartEnded();
-      started = true;
-    };
-    try {
-      const environment = this.#newEnvironment(fleet);
-      const init = await environment.start();
-      ended();
-      if (init.status === "ready" && environment.state === "IDLE")
-        return await environment.invoke(invocation);
-      // AWS repeats a failed init once, inside the invocation and under the function's timeout.
-      return await this.#newEnvironment(fleet).startWith(invocation);
-    } catch (error) {
-      return this.#cannotStart(fleet.version, invocation, coerceError(error));
-    } finally {
-      ended();
+  /**
+   * No environment is idle. As many are started as invocations wait, but none is started for a certain one: an invocation
+   * has whichever is idle first, a new one or one that has finished its work meanwhile.
+   */
+  #coldStart(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
+    const outcome = fleet.wait(invocation);
+    if (!fleet.isAboutToServe) this.#startMissing(fleet);
+    else this.#options.clock.after(ABOUT_TO_SERVE_MS_MAX, () => this.#startMissing(fleet));
+    return outcome;
+  }
+
+  #startMissing(fleet: Fleet): void {
+    while (fleet.missing > 0) {
+      fleet.starting += 1;
+      void this.#startOne(fleet);
     }
   }
 
-  #cannotStart(version: FunctionVersion, invocation: Invocation, error: Error): InvocationOutcome {
+  /** Never rejects: what goes wrong is told to an invocation that waits. */
+  async #startOne(fleet: Fleet): Promise<void> {
+    const { pool, logger } = this.#options;
+    pool.coldStartBegins();
+    try {
+      const environment = this.#newEnvironment(fleet);
+      const init = await environment.start();
+      fleet.starting -= 1;
+      if (init.status === "ready" && environment.state === "IDLE") this.#becameIdle(fleet, environment);
+      else this.#repeatInit(fleet);
+    } catch (thrown) {
+      fleet.starting -= 1;
+      const error = coerceError(thrown);
+      const waiter = fleet.take();
+      if (waiter) this.#cannotStart(fleet.version, waiter, error);
+      else logger.warn("an environment could not be built", { function: fleet.version.name, error });
+    } finally {
+      pool.coldStartEnded();
+    }
+  }
+
+  /** AWS repeats a failed init once, inside the invocation and under the function's timeout. */
+  #repeatInit(fleet: Fleet): void {
+    const waiter = fleet.take();
+    if (waiter) waiter.resolve(this.#newEnvironment(fleet).startWith(waiter.invocation));
+  }
+
+  #cannotStart(version: FunctionVersion, { invocation, resolve, reject }: Waiter, error: Error): void {
     if (error instanceof InvalidEntrypoint) {
       const failure = entrypointFailure(error.message);
-      return {
+      return resolve({
         functionError: "Unhandled",
         payload: failurePayload(failure, invocation.requestId),
         contentType: "application/json",
@@ -175,13 +196,11 @@ export class Placement {
           status: "error",
           errorType: failure.errorType,
         },
-      };
+      });
     }
-    if (error instanceof SandboxError) {
-      this.#options.logger.error("an environment could not be built", { function: version.name, error });
-      throw serviceException();
-    }
-    throw error;
+    if (!(error instanceof SandboxError)) return reject(error);
+    this.#options.logger.error("an environment could not be built", { function: version.name, error });
+    reject(serviceException());
   }
 
   #newEnvironment(fleet: Fleet): Environment {
@@ -221,7 +240,8 @@ export class Placement {
 
   #becameIdle(fleet: Fleet, environment: Environment): void {
     const current = this.#fleets.get(`${fleet.version.functionArn}:${fleet.version.version}`);
-    if (current === fleet && !this.#closed) fleet.idle.push(environment);
+    // Who waits for an old revision was admitted when it was the current one.
+    if (fleet.isAwaited || (current === fleet && !this.#closed)) fleet.offer(environment);
     else void environment.shutdown("a newer revision took over");
   }
 

@@ -1,0 +1,60 @@
+/** The environments of one function version at one revision, and the invocations that wait for one of them. */
+import type { Environment } from "../environment/environment.ts";
+import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+
+/** An invocation that nobody serves yet; whoever takes it settles it. */
+export interface Waiter {
+  readonly invocation: Invocation;
+  readonly resolve: (outcome: InvocationOutcome | Promise<InvocationOutcome>) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Fleet {
+  readonly version: FunctionVersion;
+  readonly all = new Set<Environment>();
+  /** IDLE or FROZEN, the one used last at the end. */
+  readonly idle: Environment[] = [];
+  /** First come, first served; never more than admission lets in. */
+  readonly #waiting: Waiter[] = [];
+  /** Environments that are being started for whoever waits when they are ready. */
+  starting = 0;
+
+  constructor(version: FunctionVersion) {
+    this.version = version;
+  }
+
+  /** Has `invocation` served by the next environment that becomes idle or by whoever takes it first. */
+  wait(invocation: Invocation): Promise<InvocationOutcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<InvocationOutcome>();
+    this.#waiting.push({ invocation, resolve, reject });
+    return promise;
+  }
+
+  /** Whoever has waited longest. */
+  take(): Waiter | undefined {
+    return this.#waiting.shift();
+  }
+
+  /** An idle environment: the one that has waited longest runs on it, from this turn on. */
+  offer(environment: Environment): void {
+    const waiter = this.take();
+    if (waiter) waiter.resolve(environment.invoke(waiter.invocation));
+    else this.idle.push(environment);
+  }
+
+  get isAwaited(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Environments that have to be started so that everybody who waits will have one. */
+  get missing(): number {
+    return Math.max(0, this.#waiting.length - this.starting);
+  }
+
+  /** Whether environments that have answered, and will be idle in a moment, are as many as are missing. */
+  get isAboutToServe(): boolean {
+    let answered = 0;
+    for (const environment of this.all) if (environment.hasAnswered) answered += 1;
+    return answered >= this.missing;
+  }
+}
