@@ -305,7 +305,7 @@ describe("logs", () => {
     const { timestamp, ...warning } = parsed[2] ?? {};
     assert.match(String(timestamp), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     assert.deepEqual(warning, { level: "WARN", requestId, message: "w" });
-    assert.equal((parsed[3]?.["message"] as { errorMessage: string }).errorMessage, "e");
+    assert.equal((parsed[3] as { message: { errorMessage: string } }).message.errorMessage, "e");
     const { record } = parsed[4] as {
       record: { requestId: string; status: string; metrics: Record<string, number> };
     };
