@@ -21,7 +21,8 @@ import {
 import { EnvironmentNetworks, GATEWAY, RUNTIME_API_PORT } from "./network.ts";
 import type { Started, StartMessage } from "./protocol.ts";
 import { RuntimeRoots } from "./roots.ts";
-import { Sandboxes, tmpfsStorage, type NetworkSeats } from "./sandboxes.ts";
+import { Sandboxes, type NetworkSeats } from "./sandboxes.ts";
+import { ImageStorage, tmpfsStorage, type TemporaryStorage } from "./storage.ts";
 
 /** Every host has it, everybody may enter it, and nothing that the spawner needs is in it. */
 const PRIVATE_FOLDER = "/tmp";
@@ -44,12 +45,13 @@ export async function setUp(message: StartMessage): Promise<Spawner> {
   writeFileSync(seccompPath, seccompProgram(process.arch === "arm64" ? "arm64" : "x64"));
   const stagingPath = `${PRIVATE_FOLDER}/staging`;
   mkdirSync(stagingPath);
+  const storage = await setUpStorage(folders.storage, stagingPath);
   const sandboxes = new Sandboxes({
     folders,
     roots: new RuntimeRoots(`${PRIVATE_FOLDER}/roots`, folders, { "resolv.conf": resolver }),
     cgroups,
     network: network.seats,
-    storage: tmpfsStorage,
+    storage: storage.used,
     stagingPath,
     seccompPath,
     separateAccounts: message.separateAccounts,
@@ -61,7 +63,7 @@ export async function setUp(message: StartMessage): Promise<Spawner> {
   });
   return {
     sandboxes,
-    started: { walls: describeWalls(cgroups, network), ...network.started },
+    started: { walls: describeWalls({ cgroups, network, storage: storage.wall }), ...network.started },
     close: async () => {
       await sandboxes.destroyAll();
       await network.egress?.close();
@@ -132,11 +134,31 @@ async function setUpNetwork(message: StartMessage): Promise<Network> {
     return { ...common, egress, outside: { holds: true, detail: "address translation by nftables" } };
   } catch (error) {
     closeSync(hostNamespace);
-    return { ...common, outside: { holds: false, detail: coerceError(error).message } };
+    const { message } = coerceError(error);
+    const detail = /EPERM/.test(message)
+      ? `only root may use the host's network as a way out (${message}); run as root`
+      : message;
+    return { ...common, outside: { holds: false, detail } };
   }
 }
 
-function describeWalls(cgroups: CgroupTree, network: Network): Walls {
+interface Storage {
+  readonly used: TemporaryStorage;
+  readonly wall: Wall;
+}
+
+async function setUpStorage(directory: string, stagingPath: string): Promise<Storage> {
+  try {
+    const used = await ImageStorage.open(directory, stagingPath);
+    return { used, wall: { holds: true, detail: "/tmp is a file system of its own, on the server's disk" } };
+  } catch (error) {
+    const detail = `/tmp has the exact size, but what is in it counts as memory (${coerceError(error).message})`;
+    return { used: tmpfsStorage, wall: { holds: false, detail } };
+  }
+}
+
+function describeWalls(parts: { cgroups: CgroupTree; network: Network; storage: Wall }): Walls {
+  const { cgroups, network, storage } = parts;
   const { memory, cpu, pids } = cgroups.available;
   return {
     filesystem: { holds: true, detail: "a read-only root of what a function needs, in a mount namespace" },
@@ -150,6 +172,6 @@ function describeWalls(cgroups: CgroupTree, network: Network): Walls {
     cpuLimit: cpu,
     processLimit: pids,
     systemCalls: { holds: true, detail: "seccomp allow-list" },
-    ephemeralStorage: { holds: false, detail: "/tmp has the exact size, but what is in it counts as memory" },
+    ephemeralStorage: storage,
   };
 }
