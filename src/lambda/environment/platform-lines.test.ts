@@ -149,11 +149,20 @@ describe("platform lines as JSON", () => {
         start: lines.start(NOW_MS, ID) !== undefined,
         end: lines.end(NOW_MS, ID, REPORT) !== undefined,
         success: lines.report(NOW_MS, ID, REPORT, UNTRACED) !== undefined,
+        failedEnd: lines.end(NOW_MS, ID, { ...REPORT, status: "timeout" }) !== undefined,
         failure: lines.report(NOW_MS, ID, { ...REPORT, status: "timeout" }, UNTRACED) !== undefined,
         init: lines.initReport(NOW_MS, { durationMs: 1, phase: "init", status: "error" }) !== undefined,
       };
     };
-    const all = { initStart: true, start: true, end: true, success: true, failure: true, init: true };
+    const all = {
+      initStart: true,
+      start: true,
+      end: true,
+      success: true,
+      failedEnd: true,
+      failure: true,
+      init: true,
+    };
     assert.deepEqual(said("DEBUG"), all);
     assert.deepEqual(said("INFO"), { ...all, end: false });
     assert.deepEqual(said("WARN"), { ...all, initStart: false, start: false, end: false, success: false });

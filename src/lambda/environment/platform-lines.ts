@@ -82,9 +82,9 @@ export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"
           }),
     start: (nowMs, requestId) =>
       quiet ? undefined : event(nowMs, "platform.start", { requestId, version: subject.version }),
-    // The JSON format has no END line: platform.runtimeDone stands in its place at level DEBUG only.
+    // The JSON format has no END line: platform.runtimeDone stands in its place, of a success at level DEBUG only.
     end: (nowMs, requestId, report) =>
-      level === "DEBUG"
+      level === "DEBUG" || report.status !== "success"
         ? event(nowMs, "platform.runtimeDone", {
             requestId,
             status: report.status,
