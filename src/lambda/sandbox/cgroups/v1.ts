@@ -19,6 +19,9 @@ import { Tree } from "./tree.ts";
 const CONTROLLERS = ["memory", "cpu", "pids", "freezer"] as const;
 type Controller = (typeof CONTROLLERS)[number];
 
+/** Of the memory limit: what TCP's buffers may hold on top of it. Ours: 32 MB for the smallest function. */
+const SOCKET_MEMORY_SHARE = 0.25;
+
 /** Passes of kill: each one may miss children that were born while it read the list. */
 const KILL_PASSES_MAX = 8;
 
@@ -91,6 +94,10 @@ class CgroupV1 implements Cgroup {
 
   setMemory(bytes: number): void {
     if (this.#memory === undefined) return;
+    // Socket buffers are not counted as memory here unless they have a limit of their own, and then separately: without
+    // one, a single function can hold all that the machine's TCP may have (net.ipv4.tcp_mem).
+    const sockets = join(this.#memory, "memory.kmem.tcp.limit_in_bytes");
+    if (existsSync(sockets)) writeControl(sockets, Math.floor(bytes * SOCKET_MEMORY_SHARE));
     const memory = join(this.#memory, "memory.limit_in_bytes");
     const memoryAndSwap = join(this.#memory, "memory.memsw.limit_in_bytes");
     if (!existsSync(memoryAndSwap)) {
