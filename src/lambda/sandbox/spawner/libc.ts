@@ -29,6 +29,7 @@ const MOVE_MOUNT_F_EMPTY_PATH = 0x4;
 const CLOSE_RANGE_CLOEXEC = 0x4;
 const FSOPEN_CLOEXEC = 0x1;
 const FSMOUNT_CLOEXEC = 0x1;
+const FSCONFIG_SET_FLAG = 0;
 const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
 const RESOLVE_NO_MAGICLINKS = 0x2;
@@ -90,6 +91,9 @@ const libcUmount2 = bind("umount2", "int", ["str", "int"]);
 const libcPipe2 = bind("pipe2", "int", ["void *", "int"]);
 const libcWaitpid = bind("waitpid", "int", ["int", "void *", "int"]);
 const libcSetrlimit = bind("setrlimit", "int", ["int", "void *"]);
+const libcIoctl = bind("ioctl", "int", ["int", "ulong", "long"]);
+const libcIoctlBuffer = bind("ioctl", "int", ["int", "ulong", "void *"]);
+const libcLseek = bind("lseek", "long", ["int", "long", "int"]);
 const libcIfNametoindex = bind("if_nametoindex", "uint", ["str"]);
 const libcSocketpair = bind("socketpair", "int", ["int", "int", "int", "void *"]);
 const libcSocket = bind("socket", "int", ["int", "int", "int"]);
@@ -217,20 +221,35 @@ export function cloneMount(fd: number, attributes: number, options: { recursive?
 
 /** The open folders as one file system, attached nowhere yet; where several have a file, the first one's is seen. */
 export function overlayMount(fds: readonly number[], attributes: number): number {
-  const lower = fds.map((fd) => `/proc/self/fd/${fd}`).join(":");
-  const context = checked("fsopen", syscallFsopen(SYS_FSOPEN, "overlay", FSOPEN_CLOEXEC), "overlay");
+  return createMount("overlay", { lowerdir: fds.map((fd) => `/proc/self/fd/${fd}`).join(":") }, attributes);
+}
+
+/** A new mount of a file system, attached nowhere yet. Options without a value have the empty string. */
+export function createMount(
+  type: string,
+  options: Readonly<Record<string, string>>,
+  attributes: number,
+): number {
+  const context = checked("fsopen", syscallFsopen(SYS_FSOPEN, type, FSOPEN_CLOEXEC), type);
+  const configure = (command: number, key: string | null, value: string | null) =>
+    checked(
+      "fsconfig",
+      syscallFsconfig(SYS_FSCONFIG, context, command, key, value, 0),
+      `${type} ${key ?? ""}`,
+    );
   try {
-    const set = (command: number, key: string | null, value: string | null) =>
-      checked("fsconfig", syscallFsconfig(SYS_FSCONFIG, context, command, key, value, 0), "overlay");
-    set(FSCONFIG_SET_STRING, "lowerdir", lower);
-    set(FSCONFIG_CMD_CREATE, null, null);
-    return checked("fsmount", syscallFsmount(SYS_FSMOUNT, context, FSMOUNT_CLOEXEC, attributes), "overlay");
+    for (const [key, value] of Object.entries(options)) {
+      if (value === "") configure(FSCONFIG_SET_FLAG, key, null);
+      else configure(FSCONFIG_SET_STRING, key, value);
+    }
+    configure(FSCONFIG_CMD_CREATE, null, null);
+    return checked("fsmount", syscallFsmount(SYS_FSMOUNT, context, FSMOUNT_CLOEXEC, attributes), type);
   } finally {
     closeSync(context);
   }
 }
 
-/** Attaches what cloneMount or overlayMount made at `target`, seen from the mount namespace that the thread is in now. */
+/** Attaches what cloneMount or createMount made at `target`, seen from the mount namespace that the thread is in now. */
 export function attachMount(tree: number, target: string): void {
   checked(
     "move_mount",
@@ -262,4 +281,35 @@ export function send(fd: number, data: Buffer): void {
 /** Bytes read into `into`. */
 export function receive(fd: number, into: Buffer): number {
   return checked("recv", libcRecv(fd, into, into.length, 0));
+}
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+/** Where a sparse file of `size` bytes has data. Throws RangeError when that is more than `bytesMax` in all. */
+export function dataExtents(
+  fd: number,
+  size: number,
+  bytesMax: number,
+): { offset: number; length: number }[] {
+  const extents: { offset: number; length: number }[] = [];
+  let bytes = 0;
+  for (let end = 0; end < size;) {
+    const offset = libcLseek(fd, end, SEEK_DATA);
+    if (offset < 0 && koffi.errno() === osConstants.errno.ENXIO) break;
+    checked("lseek", offset, "SEEK_DATA");
+    end = checked("lseek", libcLseek(fd, offset, SEEK_HOLE), "SEEK_HOLE");
+    extents.push({ offset, length: end - offset });
+    bytes += end - offset;
+    if (bytes > bytesMax) throw new RangeError(`a file with more than ${bytesMax} bytes of data`);
+  }
+  return extents;
+}
+
+export function ioctl(fd: number, request: number, argument: number): number {
+  return checked("ioctl", libcIoctl(fd, request, argument), `0x${request.toString(16)}`);
+}
+
+export function ioctlBuffer(fd: number, request: number, argument: Buffer): number {
+  return checked("ioctl", libcIoctlBuffer(fd, request, argument), `0x${request.toString(16)}`);
 }

@@ -10,11 +10,12 @@ import type { Cgroup, CgroupTree } from "../cgroups.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
 import { BwrapProcess, type BwrapSpec } from "./bwrap.ts";
-import { detachCode, DetachedCode, inMountNamespace, resizeTmpfs } from "./code-mounts.ts";
+import { detachCode, DetachedCode, inMountNamespace } from "./code-mounts.ts";
 import type { AnnouncedFolders } from "./folders.ts";
 import { continueTree, stopTree } from "./process-tree.ts";
 import type { Created, CreateRequest, SpecialiseRequest } from "./protocol.ts";
 import type { RuntimeRoots } from "./roots.ts";
+import type { TemporaryStorage } from "./storage.ts";
 
 const MIB = 1024 * 1024;
 /** Sandboxes at one time. Ours: memory ends earlier on most machines. */
@@ -35,17 +36,6 @@ export interface NetworkSeats {
   address(index: number): string | undefined;
   /** Runs `start` in a new network namespace; what it starts stays there. Throws SandboxError. Synchronous. */
   enter<T>(index: number, start: () => T): T;
-}
-
-/** Where sandboxes get their /tmp from. */
-export interface TemporaryStorage {
-  create(
-    index: number,
-    options: { bytes: number; account: number | undefined },
-  ): Promise<BwrapSpec["storage"]>;
-  /** Called with the pid of a process inside. */
-  resize(index: number, options: { bytes: number; pid: number }): Promise<void>;
-  remove(index: number): Promise<void>;
 }
 
 export interface SandboxesOptions {
@@ -72,6 +62,7 @@ interface Box {
   initPid: number;
   specialised: boolean;
   memoryMb: number;
+  readonly ephemeralStorageMb: number;
   destroyed: Promise<void> | undefined;
 }
 
@@ -128,7 +119,9 @@ export class Sandboxes {
       code.close();
     }
     const bytes = request.ephemeralStorageMb * MIB;
-    await this.#options.storage.resize(box.index, { bytes, pid: box.initPid });
+    const previousBytes = box.ephemeralStorageMb * MIB;
+    const account = this.#account(box.index);
+    await this.#options.storage.resize(box.initPid, { bytes, previousBytes, account });
   }
 
   async signal(id: string, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
@@ -168,15 +161,13 @@ export class Sandboxes {
   }
 
   async #create(request: CreateRequest): Promise<Created> {
-    const { cgroups, storage, network } = this.#options;
+    const { cgroups, network } = this.#options;
     const index = this.#takeIndex();
     let cgroup: Cgroup | undefined;
     try {
-      const bytes = request.ephemeralStorageMb * MIB;
-      const tmp = await storage.create(index, { bytes, account: this.#account(index) });
       cgroup = cgroups.create(request.id);
       setLimits(cgroup, request.memoryMb);
-      const bwrap = await this.#start(request, { index, storage: tmp, cgroup });
+      const bwrap = await this.#startWithStorage(request, { index, cgroup });
       const box: Box = {
         id: request.id,
         index,
@@ -185,6 +176,7 @@ export class Sandboxes {
         initPid: await bwrap.initPid,
         specialised: request.code !== undefined,
         memoryMb: request.memoryMb,
+        ephemeralStorageMb: request.ephemeralStorageMb,
         destroyed: undefined,
       };
       this.#boxes.set(box.id, box);
@@ -195,6 +187,20 @@ export class Sandboxes {
     } catch (error) {
       await this.#takeBack(index, cgroup);
       throw error;
+    }
+  }
+
+  async #startWithStorage(
+    request: CreateRequest,
+    box: { index: number; cgroup: Cgroup },
+  ): Promise<BwrapProcess> {
+    const bytes = request.ephemeralStorageMb * MIB;
+    const options = { bytes, account: this.#account(box.index) };
+    const storage = await this.#options.storage.create(box.index, options);
+    try {
+      return await this.#start(request, { ...box, storage });
+    } finally {
+      this.#options.storage.release(box.index);
     }
   }
 
@@ -275,7 +281,6 @@ export class Sandboxes {
   }
 
   async #takeBack(index: number, cgroup: Cgroup | undefined): Promise<void> {
-    await this.#options.storage.remove(index);
     if (cgroup) await removeCgroup(cgroup);
     this.#indexes.delete(index);
   }
@@ -313,13 +318,3 @@ async function removeCgroup(cgroup: Cgroup): Promise<void> {
   }
   throw new SandboxError("remove-cgroup", "processes stay in the control group");
 }
-
-/** /tmp as a tmpfs of the sandbox's own: exact in size, but its pages count as the environment's memory. */
-export const tmpfsStorage: TemporaryStorage = {
-  create: (_index, { bytes }) => Promise.resolve({ tmpfsBytes: bytes }),
-  resize: (_index, { bytes, pid }) => {
-    inMountNamespace(pid, () => resizeTmpfs(bytes));
-    return Promise.resolve();
-  },
-  remove: () => Promise.resolve(),
-};

@@ -16,6 +16,7 @@ import {
   MS_NODEV,
   MS_NOSUID,
   MS_REMOUNT,
+  openFolder,
   unshare,
 } from "./libc.ts";
 import { EnvironmentNetworks, GATEWAY, RUNTIME_API_PORT } from "./network.ts";
@@ -37,15 +38,17 @@ export interface Spawner {
 }
 
 export async function setUp(message: StartMessage): Promise<Spawner> {
-  const { folders, resolver } = prepareProcess(message);
+  const { folders, storageDirectory, resolver } = prepareProcess(message);
   const cgroups = openCgroups({ instance: message.instance });
   cgroups.sweep();
-  const network = await setUpNetwork(message);
   const seccompPath = `${PRIVATE_FOLDER}/seccomp.bpf`;
   writeFileSync(seccompPath, seccompProgram(process.arch === "arm64" ? "arm64" : "x64"));
   const stagingPath = `${PRIVATE_FOLDER}/staging`;
   mkdirSync(stagingPath);
-  const storage = await setUpStorage(folders.storage, stagingPath);
+  const [network, storage] = await Promise.all([
+    setUpNetwork(message),
+    setUpStorage(storageDirectory, stagingPath),
+  ]);
   const sandboxes = new Sandboxes({
     folders,
     roots: new RuntimeRoots(`${PRIVATE_FOLDER}/roots`, folders, { "resolv.conf": resolver }),
@@ -72,7 +75,13 @@ export async function setUp(message: StartMessage): Promise<Spawner> {
   };
 }
 
-function prepareProcess(message: StartMessage): { folders: AnnouncedFolders; resolver: string } {
+interface Surroundings {
+  readonly folders: AnnouncedFolders;
+  readonly storageDirectory: string;
+  readonly resolver: string;
+}
+
+function prepareProcess(message: StartMessage): Surroundings {
   lowerResourceLimits(ENVIRONMENT_FILE_DESCRIPTORS_MAX);
   keepFromChildren(FIRST_DESCRIPTOR_OF_OURS);
   // A working directory of this thread's own: entering another mount namespace takes that.
@@ -80,11 +89,12 @@ function prepareProcess(message: StartMessage): { folders: AnnouncedFolders; res
   process.chdir("/");
   // Before the private folder hides the host's, and before this thread leaves the host's network.
   const folders = new AnnouncedFolders([message.codeDirectory, ...message.runtimesDirectories]);
+  const storageDirectory = `/proc/self/fd/${openFolder(message.storageDirectory)}`;
   const resolver = resolverConfiguration();
   mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV);
   mount("tmpfs", PRIVATE_FOLDER, "tmpfs", MS_NOSUID | MS_NODEV, `mode=755,size=${PRIVATE_FOLDER_BYTES}`);
   favourMigrations();
-  return { folders, resolver };
+  return { folders, storageDirectory, resolver };
 }
 
 /**
