@@ -29,6 +29,7 @@ import { openFileBlobStore } from "./store/blobs/file-blobs.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { Dispatcher } from "./wire/dispatch.ts";
+import { endpointUrl } from "./wire/endpoint-url.ts";
 import { Listener } from "./wire/listener.ts";
 import { createProtocols } from "./wire/protocols.ts";
 import { healthRoute, rootRoute, wireRoute } from "./wire/routes.ts";
@@ -69,20 +70,23 @@ export async function startServer(configuration: Configuration, logger: Logger):
     });
     // Without walls there is nothing that needs root: the processes themselves must not have it.
     if (configuration.driver === "process") becomeServerUser(dataDirectory);
-    const { driver, network } = await chooseDriver({
+    const choosing = chooseDriver({
       ...configuration,
       codeDirectory,
       runtimesDirectories: [runtimesDirectory, ...runtimes.folders()],
       clock,
       logger,
     });
-    closers.push(() => driver.close());
+    closers.push(() => closeOpened(choosing.then((chosen) => chosen.driver)));
+    // The spawner has been started in this turn and boots while the store opens, which is the server's user's.
     becomeServerUser(dataDirectory);
-
-    const store = await openSqliteStore({ directory: dataDirectory, clock, port: configuration.port });
-    closers.push(() => store.close());
-    const blobs = await openFileBlobStore({ directory: codeDirectory, clock });
-    closers.push(() => blobs.close());
+    const opening = openSqliteStore({ directory: dataDirectory, clock, port: configuration.port });
+    const openingBlobs = openFileBlobStore({ directory: codeDirectory, clock });
+    closers.push(
+      () => closeOpened(opening),
+      () => closeOpened(openingBlobs),
+    );
+    const [{ driver, network }, store, blobs] = await Promise.all([choosing, opening, openingBlobs]);
     const [{ credentials }, logs, meter] = await Promise.all([
       CredentialStore.open(store, { accountId, clock }),
       createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId, logger }),
@@ -152,9 +156,11 @@ export async function startServer(configuration: Configuration, logger: Logger):
       }),
     });
     closers.push(() => placement.close(configuration.drainMs));
-    control.directory.subscribe(({ kind, functionArn, version, revisionId }) =>
-      placement.retire(functionArn, version, kind === "deleted" ? undefined : revisionId),
-    );
+    control.directory.subscribe(({ kind, functionArn, version, revisionId }) => {
+      placement.retire(functionArn, version, kind === "deleted" ? undefined : revisionId);
+      // Its first invocation finds a waiting sandbox; what a restart finds again is expected when it is first invoked.
+      if (kind === "changed") placement.expect(control.directory.resolve(functionArn, version));
+    });
     const asynchronous = new AsynchronousQueue({ clock, runner: placement, meter, logger });
     const invoke = createInvoke({
       directory: control.directory,
@@ -203,11 +209,17 @@ export async function startServer(configuration: Configuration, logger: Logger):
       if (renewed.endpoint) listener.attach(renewed.endpoint.handle);
     });
     const { port } = await listener.listen(configuration.port, configuration.host);
-    return { endpoint: `http://${configuration.host}:${port}`, rootKey, driver, close };
+    return { endpoint: endpointUrl(configuration.host, port), rootKey, driver, close };
   } catch (error) {
     await close();
     throw error;
   }
+}
+
+/** Closes what is being opened, when it is; what could not be opened has told so to whoever awaits it. */
+async function closeOpened(opening: Promise<{ close(): Promise<void> }>): Promise<void> {
+  const opened = await opening.catch(() => undefined);
+  await opened?.close();
 }
 
 /** `2026-11`, UTC. */

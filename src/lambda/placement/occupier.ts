@@ -192,11 +192,13 @@ function needsOwnBoot(version: FunctionVersion): boolean {
 
 function kindOf(runtime: Available, version: FunctionVersion): GenericKind {
   const { memoryMb } = version;
+  const command = runtime.command(memoryMb);
   return {
-    key: `${runtime.root.key}/${memoryMb}`,
+    // Node is told its heap on the command line, so its sandboxes wait by memory size; Python's serve any.
+    key: [runtime.root.key, ...command].join(" "),
     spec: {
       root: runtime.root,
-      command: runtime.command(memoryMb),
+      command,
       environment: runtime.environment,
       memoryMb,
       ephemeralStorageMb: 512,
