@@ -1,0 +1,290 @@
+/**
+ * Goal: the AWS CLI works against Hornero as against AWS: output, errors and exit codes.
+ * Method: the real `aws` of HORNERO_TEST_AWS_TOOLS, one process for each command, against a real server. Nothing but the
+ * environment variables that `hornero env` prints points it there.
+ */
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { eventually } from "../support/functions.ts";
+import { awsTools, ROLE, startTestServer, zipOf, type TestServer } from "../support/server.ts";
+
+const tools = awsTools();
+const skip = "reason" in tools ? tools.reason : false;
+const ARN = "arn:aws:lambda:us-east-1:000000000000:function";
+const SOURCE = `exports.handler = async (event) => { console.log("seen", event.name); return { hello: event.name } };`;
+/** Exit codes of the AWS CLI: the service's refusal (1.x, 2.x), a waiter that gave up. */
+const EXIT = { service: [255, 254], waiter: 255 };
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+describe("the AWS CLI", { skip }, () => {
+  let server: TestServer;
+  let folder: string;
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "hornero-cli-"));
+    server = await startTestServer();
+  });
+  after(async () => {
+    await server.stop();
+    await rm(folder, { recursive: true, force: true });
+  });
+  const path = (name: string) => join(folder, name);
+
+  /** Runs `aws SERVICE …`: words are arguments, in order. */
+  function aws(...args: readonly string[]): Promise<Ran> {
+    const program = join("folder" in tools ? tools.folder : "", "aws");
+    const env = {
+      ...server.environment(),
+      PATH: process.env["PATH"],
+      HOME: folder,
+      AWS_PAGER: "",
+      AWS_DEFAULT_OUTPUT: "json",
+    };
+    return new Promise((resolve) => {
+      execFile(program, args, { cwd: folder, env, encoding: "utf8" }, (error, stdout, stderr) => {
+        const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
+        resolve({ code, stdout, stderr: stderr.trim() });
+      });
+    });
+  }
+  async function answered(...args: readonly string[]): Promise<Record<string, unknown>> {
+    const { code, stdout, stderr } = await aws(...args);
+    assert.equal(code, 0, stderr);
+    return stdout === "" ? {} : (JSON.parse(stdout) as Record<string, unknown>);
+  }
+  async function refused(
+    code: number | number[],
+    stderr: string | RegExp,
+    ...args: readonly string[]
+  ): Promise<void> {
+    const ran = await aws(...args);
+    if (typeof stderr === "string") assert.equal(ran.stderr, stderr);
+    else assert.match(ran.stderr, stderr);
+    assert([code].flat().includes(ran.code), `${ran.code}: ${ran.stderr}`);
+  }
+  const CREATE = ["--runtime", "nodejs24.x", "--handler", "index.handler", "--role", ROLE];
+
+  test("create, wait, invoke, read the log, update, delete", async () => {
+    writeFileSync(path("one.zip"), zipOf({ "index.js": SOURCE }));
+    const made = await answered(
+      "lambda",
+      "create-function",
+      "--function-name",
+      "cli",
+      ...CREATE,
+      "--zip-file",
+      "fileb://one.zip",
+      "--tags",
+      "team=birds",
+    );
+    assert.deepEqual(
+      [made["FunctionArn"], made["State"], made["Timeout"], made["MemorySize"]],
+      [`${ARN}:cli`, "Pending", 3, 128],
+    );
+    await answered("lambda", "wait", "function-active-v2", "--function-name", "cli");
+
+    writeFileSync(path("event.json"), '{"name": "hornero"}');
+    const invoked = await answered(
+      "lambda",
+      "invoke",
+      "--function-name",
+      "cli",
+      "--payload",
+      "file://event.json",
+      "--log-type",
+      "Tail",
+      "out.json",
+    );
+    assert.deepEqual([invoked["StatusCode"], invoked["ExecutedVersion"]], [200, "$LATEST"]);
+    assert.match(
+      Buffer.from(String(invoked["LogResult"]), "base64").toString(),
+      /\tINFO\tseen hornero\nEND RequestId: /,
+    );
+    assert.equal(readFileSync(path("out.json"), "utf8"), '{"hello":"hornero"}');
+
+    await eventually("the log line", async () => {
+      const { events } = await answered(
+        "logs",
+        "filter-log-events",
+        "--log-group-name",
+        "/aws/lambda/cli",
+        "--filter-pattern",
+        "seen",
+      );
+      return (events as { message: string }[])[0]?.message.endsWith("\tINFO\tseen hornero");
+    });
+    const { logStreams } = await answered(
+      "logs",
+      "describe-log-streams",
+      "--log-group-name",
+      "/aws/lambda/cli",
+    );
+    const [stream] = logStreams as { logStreamName: string }[];
+    const read = await answered(
+      "logs",
+      "get-log-events",
+      "--log-group-name",
+      "/aws/lambda/cli",
+      "--log-stream-name",
+      stream?.logStreamName ?? "",
+      "--start-from-head",
+    );
+    assert.match((read["events"] as { message: string }[])[0]?.message ?? "", /^INIT_START /);
+
+    writeFileSync(path("two.zip"), zipOf({ "index.js": SOURCE.replace("hello", "goodbye") }));
+    const code = await answered(
+      "lambda",
+      "update-function-code",
+      "--function-name",
+      "cli",
+      "--zip-file",
+      "fileb://two.zip",
+      "--publish",
+    );
+    assert.equal(code["Version"], "1");
+    await answered("lambda", "wait", "function-updated-v2", "--function-name", "cli");
+    const settings = await answered(
+      "lambda",
+      "update-function-configuration",
+      "--function-name",
+      "cli",
+      "--memory-size",
+      "256",
+      "--environment",
+      "Variables={A1=b,C1=d}",
+    );
+    assert.deepEqual(
+      [settings["MemorySize"], settings["Environment"]],
+      [256, { Variables: { A1: "b", C1: "d" } }],
+    );
+    await answered("lambda", "wait", "function-updated", "--function-name", "cli");
+    await answered(
+      "lambda",
+      "invoke",
+      "--function-name",
+      "cli:1",
+      "--payload",
+      "file://event.json",
+      "out.json",
+    );
+    assert.equal(readFileSync(path("out.json"), "utf8"), '{"goodbye":"hornero"}');
+
+    await answered("lambda", "tag-resource", "--resource", `${ARN}:cli`, "--tags", "a=1,b=2");
+    await answered("lambda", "untag-resource", "--resource", `${ARN}:cli`, "--tag-keys", "a");
+    assert.deepEqual(await answered("lambda", "list-tags", "--resource", `${ARN}:cli`), {
+      Tags: { b: "2", team: "birds" },
+    });
+
+    const deleted = await aws("lambda", "delete-function", "--function-name", "cli");
+    assert.equal(deleted.code, 0, deleted.stderr);
+    await refused(
+      EXIT.service,
+      /An error occurred \(ResourceNotFoundException\) when calling the GetFunction operation: Function not found: arn:aws:lambda:us-east-1:000000000000:function:cli$/,
+      ...["lambda", "get-function", "--function-name", "cli"],
+    );
+  });
+
+  test("lists page by page", async () => {
+    writeFileSync(path("page.zip"), zipOf({ "index.js": SOURCE }));
+    for (const name of ["page-a", "page-b", "page-c"])
+      await answered(
+        "lambda",
+        "create-function",
+        "--function-name",
+        name,
+        ...CREATE,
+        "--zip-file",
+        "fileb://page.zip",
+      );
+    const { stdout } = await aws(
+      "lambda",
+      "list-functions",
+      "--page-size",
+      "1",
+      "--query",
+      "Functions[?starts_with(FunctionName, 'page-')].FunctionName",
+      "--output",
+      "text",
+    );
+    assert.deepEqual(
+      stdout.split(/\s+/).filter((word) => word !== ""),
+      ["page-a", "page-b", "page-c"],
+    );
+    const first = await answered("lambda", "list-functions", "--max-items", "1", "--page-size", "1");
+    const rest = await answered("lambda", "list-functions", "--starting-token", String(first["NextToken"]));
+    const names = (page: Record<string, unknown>) =>
+      (page["Functions"] as { FunctionName: string }[]).map(({ FunctionName }) => FunctionName);
+    assert.equal(names(first).length, 1);
+    assert(!names(rest).includes(names(first)[0] ?? "") && names(rest).includes("page-c"));
+  });
+
+  test("a function's failure is an answer; refusals have their codes", async () => {
+    writeFileSync(
+      path("throws.zip"),
+      zipOf({ "index.js": "exports.handler = async () => { throw new TypeError('bad') }" }),
+    );
+    await answered(
+      "lambda",
+      "create-function",
+      "--function-name",
+      "throws",
+      ...CREATE,
+      "--zip-file",
+      "fileb://throws.zip",
+    );
+    await answered("lambda", "wait", "function-active", "--function-name", "throws");
+    const failed = await answered("lambda", "invoke", "--function-name", "throws", "out.json");
+    assert.equal(failed["FunctionError"], "Unhandled");
+    assert.equal(
+      (JSON.parse(readFileSync(path("out.json"), "utf8")) as { errorType: string }).errorType,
+      "TypeError",
+    );
+
+    const create = [
+      "lambda",
+      "create-function",
+      "--function-name",
+      "throws",
+      ...CREATE,
+      "--zip-file",
+      "fileb://throws.zip",
+    ];
+    await refused(
+      EXIT.service,
+      /\(ResourceConflictException\) when calling the CreateFunction operation: Function already exist: throws$/,
+      ...create,
+    );
+    await refused(
+      EXIT.service,
+      /\(InvalidRequestContentException\) when calling the Invoke operation: Could not parse request body into json: /,
+      ...["lambda", "invoke", "--function-name", "throws", "--payload", "{no json", "out.json"],
+    );
+    await refused(
+      EXIT.waiter,
+      /Waiter FunctionActiveV2 failed: An error occurred \(ResourceNotFoundException\)/,
+      ...["lambda", "wait", "function-active-v2", "--function-name", "nobody"],
+    );
+    await refused(
+      EXIT.service,
+      /An error occurred \(ResourceNotFoundException\) when calling the FilterLogEvents operation: The specified log group does not exist\.$/,
+      ...["logs", "filter-log-events", "--log-group-name", "/aws/lambda/nobody"],
+    );
+  });
+
+  test("sts get-caller-identity", async () => {
+    assert.deepEqual(await answered("sts", "get-caller-identity"), {
+      UserId: "000000000000",
+      Account: "000000000000",
+      Arn: "arn:aws:iam::000000000000:root",
+    });
+  });
+});
