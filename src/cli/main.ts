@@ -2,11 +2,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { useCompileCache } from "./compile-cache.ts";
 import { report } from "./errors.ts";
 
 // A reader that has seen enough, `hornero logs NAME | head`, is no failure.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
+useCompileCache();
 const program = new Command("hornero")
   .description("AWS Lambda on your own machines.")
   .version(version(), "-V, --version", "print the version")

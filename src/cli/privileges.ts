@@ -13,6 +13,7 @@ import {
   constants,
 } from "node:fs";
 import { join } from "node:path";
+import { keepCompileCache } from "./compile-cache.ts";
 
 const SERVER_USER = "hornero";
 /** The package's folder: this file is PACKAGE/src/cli/. */
@@ -37,6 +38,7 @@ export function prepareDataDirectory(dataDirectory: string, folders: readonly st
 export function becomeServerUser(dataDirectory: string): void {
   if (process.getuid?.() !== 0) return;
   const user = serverUser();
+  keepCompileCache();
   process.setgroups?.([user.gid]);
   process.setgid?.(user.gid);
   process.setuid?.(user.uid);

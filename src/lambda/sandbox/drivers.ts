@@ -21,7 +21,10 @@ export interface DriverChoice {
 const LOOPBACK = new Set(["127.0.0.1", "localhost", "::1"]);
 const WITHOUT_WALLS = "run without walls around functions, for code of your own only: --driver process";
 
-/** Starts the driver. Rejects with SandboxError when the machine cannot do what was asked for; the hint says what helps. */
+/**
+ * Starts the driver; whatever needs root has been started when this returns, before it resolves. Rejects with
+ * SandboxError when the machine cannot do what was asked for; the hint says what helps.
+ */
 export async function chooseDriver(
   choice: DriverChoice,
 ): Promise<{ driver: SandboxDriver; network: EnvironmentNetwork }> {
