@@ -110,7 +110,7 @@ export class Occupier {
     const { sandbox, connection } = generic;
     try {
       const { memoryMb, ephemeralStorageMb } = version;
-      await Promise.all([connection.booted, sandbox.specialise({ code, memoryMb, ephemeralStorageMb })]);
+      await Promise.all([pool.booted(generic), sandbox.specialise({ code, memoryMb, ephemeralStorageMb })]);
     } catch (error) {
       await sandbox.destroy("could not be specialised");
       throw error;

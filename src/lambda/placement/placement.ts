@@ -2,7 +2,7 @@
  * Placement: which environment gets an invocation. An idle environment of the same function version, the one used last
  * first (so that the others grow old and go); a frozen one; else a cold start. Everything here is soft state in memory.
  */
-import { serviceException } from "../../errors.ts";
+import { AwsError, serviceException } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError } from "../../kernel/deferred.ts";
 import { newHexId } from "../../kernel/ids.ts";
@@ -13,7 +13,6 @@ import { EnvironmentLog } from "../environment/environment-log.ts";
 import { entrypointFailure, failurePayload } from "../environment/failures.ts";
 import { jsonLines, textLines, type PlatformLines } from "../environment/platform-lines.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
-import { SandboxError } from "../sandbox/sandbox.ts";
 import { Admission } from "./admission.ts";
 import { Fleet, type Waiter } from "./fleet.ts";
 import { KeepAlive } from "./keep-alive.ts";
@@ -42,8 +41,12 @@ export class Placement {
   readonly #admission: Admission;
   /** By functionArn:version. */
   readonly #fleets = new Map<string, Fleet>();
-  readonly #leaving = new Set<Promise<void>>();
+  /** Every environment that is not gone yet, those of dissolved fleets included. */
+  readonly #environments = new Set<Environment>();
+  /** No further invocation is let in. */
   #closed = false;
+  /** No further environment is started: those who still wait are refused. */
+  #stopped = false;
 
   constructor(options: PlacementOptions) {
     this.#options = options;
@@ -59,13 +62,11 @@ export class Placement {
     return this.#admission.running;
   }
 
-  /** How many environments there are and how many of them wait. */
+  /** How many environments there are, without those that are being removed, and how many of them wait. */
   counts(): { environments: number; idle: number } {
     let [environments, idle] = [0, 0];
-    for (const fleet of this.#fleets.values()) {
-      environments += fleet.all.size;
-      idle += fleet.idle.length;
-    }
+    for (const { state } of this.#environments) if (state !== "SHUTTING_DOWN") environments += 1;
+    for (const fleet of this.#fleets.values()) idle += fleet.idle.length;
     return { environments, idle };
   }
 
@@ -74,7 +75,7 @@ export class Placement {
    * ServiceException. Everything the function does is part of the outcome.
    */
   async run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome> {
-    if (this.#closed) throw serviceException("The server is shutting down.");
+    if (this.#closed) throw stopping();
     this.#admission.enter();
     try {
       const fleet = this.#fleet(version);
@@ -115,11 +116,8 @@ export class Placement {
     while (this.#admission.running > 0 && clock.monotonicMs() < deadlineMs)
       await new Promise<void>((resolve) => void clock.after(20, resolve));
     this.#options.keepAlive.stop();
-    const all = [...this.#fleets.values()].flatMap((fleet) => [...fleet.all]);
-    await Promise.all([
-      ...all.map((environment) => environment.shutdown("the server stops")),
-      ...this.#leaving,
-    ]);
+    this.#stopped = true;
+    await Promise.all([...this.#environments].map((environment) => environment.shutdown("the server stops")));
   }
 
   #fleet(version: FunctionVersion): Fleet {
@@ -149,6 +147,10 @@ export class Placement {
 
   #startMissing(fleet: Fleet): void {
     while (fleet.missing > 0) {
+      if (this.#stopped) {
+        fleet.take()?.reject(stopping());
+        continue;
+      }
       fleet.starting += 1;
       void this.#startOne(fleet);
     }
@@ -178,7 +180,13 @@ export class Placement {
   /** AWS repeats a failed init once, inside the invocation and under the function's timeout. */
   #repeatInit(fleet: Fleet): void {
     const waiter = fleet.take();
-    if (waiter) waiter.resolve(this.#newEnvironment(fleet).startWith(waiter.invocation));
+    if (!waiter) return;
+    if (this.#stopped) return waiter.reject(stopping());
+    this.#newEnvironment(fleet)
+      .startWith(waiter.invocation)
+      .then(waiter.resolve, (thrown: unknown) =>
+        this.#cannotStart(fleet.version, waiter, coerceError(thrown)),
+      );
   }
 
   #cannotStart(version: FunctionVersion, { invocation, resolve, reject }: Waiter, error: Error): void {
@@ -198,7 +206,7 @@ export class Placement {
         },
       });
     }
-    if (!(error instanceof SandboxError)) return reject(error);
+    if (error instanceof AwsError) return reject(error);
     this.#options.logger.error("an environment could not be built", { function: version.name, error });
     reject(serviceException());
   }
@@ -224,6 +232,8 @@ export class Placement {
       onFault: (error) => logger.error("a sandbox could not be removed", { function: version.name, error }),
     });
     fleet.all.add(environment);
+    this.#environments.add(environment);
+    void environment.gone.then(() => this.#environments.delete(environment));
     return environment;
   }
 
@@ -249,10 +259,11 @@ export class Placement {
     fleet.all.delete(environment);
     const at = fleet.idle.indexOf(environment);
     if (at >= 0) fleet.idle.splice(at, 1);
-    const { gone } = environment;
-    this.#leaving.add(gone);
-    void gone.then(() => this.#leaving.delete(gone));
   }
+}
+
+function stopping(): AwsError {
+  return serviceException("The server is shutting down.");
 }
 
 /** `2026/11/23/[$LATEST]0123…`: 32 hex digits that name the environment. */

@@ -6,10 +6,10 @@
  * waits for a cold start: a refill that competes with a burst makes the burst many times longer.
  */
 import type { Clock } from "../../kernel/clock.ts";
-import { coerceError } from "../../kernel/deferred.ts";
+import { coerceError, deferred } from "../../kernel/deferred.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { LinkConnection } from "../environment/link-connection.ts";
-import type { Sandbox, SandboxDriver, SandboxSpec } from "../sandbox/sandbox.ts";
+import { SandboxError, type Sandbox, type SandboxDriver, type SandboxSpec } from "../sandbox/sandbox.ts";
 
 /** A sandbox whose runtime is booting or has booted, and belongs to nobody yet. */
 export interface Generic {
@@ -37,6 +37,10 @@ export interface WarmPoolOptions {
 /** A kind nobody asked for during this time gives its sandboxes back. */
 const KIND_IDLE_MS = 15 * 60_000;
 const DEMAND_WINDOW_MS = 60_000;
+/** A generic runtime that has not booted by then never will: tens of times what a loaded machine takes. */
+const BOOT_TIMEOUT_MS = 30_000;
+/** How often what nobody needs any more is given back. */
+const TIDY_MS = 60_000;
 /** After the last cold start, before the refill begins. */
 const QUIET_MS = 50;
 
@@ -53,8 +57,11 @@ export class WarmPool {
   readonly #shelves = new Map<string, Shelf>();
   /** Cold starts that are under way: refilling waits for them. */
   #coldStarts = 0;
-  #refilling = false;
+  #refilling: Promise<void> | undefined;
+  /** The sandbox that the refill waits for. */
+  #booting: Sandbox | undefined;
   #cancelRefill: (() => void) | undefined;
+  #cancelTidy: (() => void) | undefined;
   #closed = false;
 
   constructor(options: WarmPoolOptions) {
@@ -92,6 +99,24 @@ export class WarmPool {
     return { sandbox, connection: new LinkConnection(sandbox.link) };
   }
 
+  /**
+   * Resolves when the runtime of `generic` has booted. Rejects with SandboxError when it ended before or takes too long;
+   * the sandbox is the caller's to destroy.
+   */
+  async booted({ connection }: Generic): Promise<void> {
+    const late = deferred();
+    const cancel = this.#options.clock.after(BOOT_TIMEOUT_MS, () =>
+      late.reject(new Error(`no word from the runtime for ${BOOT_TIMEOUT_MS} ms`)),
+    );
+    try {
+      await Promise.race([connection.booted, late.promise]);
+    } catch (cause) {
+      throw new SandboxError("boot", `the runtime did not boot: ${coerceError(cause).message}`, { cause });
+    } finally {
+      cancel();
+    }
+  }
+
   coldStartBegins(): void {
     this.#coldStarts += 1;
     this.#cancelRefill?.();
@@ -107,15 +132,20 @@ export class WarmPool {
   async shrink(count: number): Promise<number> {
     const going: Generic[] = [];
     for (const shelf of this.#shelves.values()) going.push(...shelf.waiting.splice(0, count - going.length));
-    await Promise.all(going.map(({ sandbox }) => sandbox.destroy("memory pressure")));
+    await Promise.all(going.map(({ sandbox }) => this.#discard(sandbox, "memory pressure")));
     return going.length;
   }
 
+  /** Resolves when none of its sandboxes is left, the one that a refill is making included. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelRefill?.();
+    this.#cancelTidy?.();
     const all = [...this.#shelves.values()].flatMap((shelf) => shelf.waiting.splice(0));
-    await Promise.all(all.map(({ sandbox }) => sandbox.destroy("the server stops")));
+    const sandboxes = all.map(({ sandbox }) => sandbox);
+    if (this.#booting) sandboxes.push(this.#booting);
+    await Promise.all(sandboxes.map((sandbox) => this.#discard(sandbox, "the server stops")));
+    await this.#refilling;
   }
 
   #shelf(kind: GenericKind): Shelf {
@@ -123,6 +153,7 @@ export class WarmPool {
     if (!shelf) {
       shelf = { kind, waiting: [], demand: [], lastTakenMs: this.#options.clock.monotonicMs() };
       this.#shelves.set(kind.key, shelf);
+      this.#scheduleTidy();
     }
     return shelf;
   }
@@ -131,13 +162,21 @@ export class WarmPool {
     if (this.#closed || this.#refilling || this.#cancelRefill || this.#coldStarts > 0) return;
     this.#cancelRefill = this.#options.clock.after(QUIET_MS, () => {
       this.#cancelRefill = undefined;
-      void this.#refill();
+      this.#refilling = this.#refill().finally(() => (this.#refilling = undefined));
+    });
+  }
+
+  #scheduleTidy(): void {
+    if (this.#closed || this.#cancelTidy || this.#shelves.size === 0) return;
+    this.#cancelTidy = this.#options.clock.after(TIDY_MS, () => {
+      this.#cancelTidy = undefined;
+      this.#tidy();
+      this.#scheduleTidy();
     });
   }
 
   /** One at a time, so that a cold start that comes meanwhile waits for one creation at the most. */
   async #refill(): Promise<void> {
-    this.#refilling = true;
     try {
       for (let shelf = this.#hungriest(); shelf && this.#coldStarts === 0; shelf = this.#hungriest()) {
         this.#place(shelf, await this.#createBooted(shelf.kind.spec));
@@ -146,52 +185,70 @@ export class WarmPool {
       if (this.#closed) return;
       // The next cold start tries again, and tells its caller when it fails too.
       this.#options.logger.warn("cannot refill the pool of waiting sandboxes", { error: coerceError(error) });
-    } finally {
-      this.#refilling = false;
     }
   }
 
   async #createBooted(spec: GenericKind["spec"]): Promise<Generic> {
     const generic = await this.create(spec);
+    if (this.#closed) {
+      await this.#discard(generic.sandbox, "the server stops");
+      throw new Error("the pool is closed");
+    }
+    this.#booting = generic.sandbox;
     try {
-      await generic.connection.booted;
+      await this.booted(generic);
       return generic;
     } catch (error) {
-      await generic.sandbox.destroy("did not boot");
+      await this.#discard(generic.sandbox, "did not boot");
       throw error;
+    } finally {
+      this.#booting = undefined;
     }
   }
 
   #place(shelf: Shelf, generic: Generic): void {
-    if (this.#closed) return this.#discard(generic.sandbox, "the server stops");
+    // Forgotten while this one was being made: nobody would find it there.
+    if (this.#shelves.get(shelf.kind.key) !== shelf)
+      return void this.#discard(generic.sandbox, "not used any more");
     shelf.waiting.push(generic);
     void generic.sandbox.exited.then(() => {
       const at = shelf.waiting.indexOf(generic);
       if (at < 0) return;
       shelf.waiting.splice(at, 1);
-      this.#discard(generic.sandbox, "ended while waiting");
+      void this.#discard(generic.sandbox, "ended while waiting");
     });
   }
 
-  #discard(sandbox: Sandbox, reason: string): void {
-    sandbox.destroy(reason).catch((error: unknown) => {
+  async #discard(sandbox: Sandbox, reason: string): Promise<void> {
+    try {
+      await sandbox.destroy(reason);
+    } catch (error) {
       this.#options.logger.error("a sandbox could not be removed", { error: coerceError(error) });
-    });
+    }
   }
 
-  /** The shelf that misses most of its target; forgets kinds that nobody uses any more. */
+  /** Forgets kinds that nobody uses any more, and gives back what a burst has left over. */
+  #tidy(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const [key, shelf] of this.#shelves) {
+      const isUsed = nowMs - shelf.lastTakenMs <= KIND_IDLE_MS;
+      if (!isUsed) this.#shelves.delete(key);
+      const surplus = shelf.waiting.length - (isUsed ? this.#target(shelf, nowMs) : 0);
+      if (surplus <= 0) continue;
+      // The ones that have waited longest.
+      for (const { sandbox } of shelf.waiting.splice(0, surplus))
+        void this.#discard(sandbox, "not used any more");
+    }
+  }
+
+  /** The shelf that misses most of its target. */
   #hungriest(): Shelf | undefined {
     if (this.#closed) return undefined;
     const nowMs = this.#options.clock.monotonicMs();
     let total = 0;
     let found: Shelf | undefined;
     let missingMost = 0;
-    for (const [key, shelf] of this.#shelves) {
-      if (nowMs - shelf.lastTakenMs > KIND_IDLE_MS) {
-        this.#shelves.delete(key);
-        for (const { sandbox } of shelf.waiting) this.#discard(sandbox, "not used any more");
-        continue;
-      }
+    for (const shelf of this.#shelves.values()) {
       total += shelf.waiting.length;
       const missing = this.#target(shelf, nowMs) - shelf.waiting.length;
       if (missing > missingMost) [found, missingMost] = [shelf, missing];
