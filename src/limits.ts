@@ -88,6 +88,9 @@ export const REQUEST_HEADERS_BYTES_MAX = 32 * 1024;
 export const REQUEST_BODIES_BYTES_MAX = 1024 * MIB;
 /** Open connections to one listener. Ours. */
 export const CONNECTIONS_MAX = 10_000;
+/** Of those, from one environment to the public endpoint; and to the Runtime API: a runtime and its extensions. Ours. */
+export const ENVIRONMENT_CONNECTIONS_MAX = 256;
+export const RUNTIME_API_CONNECTIONS_MAX = 64;
 
 assert(INVOKE_RESPONSE_BYTES_MAX < LINK_FRAME_BYTES_MAX, "an answer of the largest size fits a frame");
 assert(

@@ -10,8 +10,9 @@ import tls from "node:tls";
 import type { Clock } from "../kernel/clock.ts";
 import { deferred } from "../kernel/deferred.ts";
 import { newUuid } from "../kernel/ids.ts";
-import { CONNECTIONS_MAX, REQUEST_HEADERS_BYTES_MAX } from "../limits.ts";
+import { CONNECTIONS_MAX, ENVIRONMENT_CONNECTIONS_MAX, REQUEST_HEADERS_BYTES_MAX } from "../limits.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { AddressQuota } from "./address-quota.ts";
 
 /**
  * One request. HTTP/2 requests come through node:http2's compatibility API, which has the members of node:http's.
@@ -86,7 +87,10 @@ export class Listener {
   /** Serves the connections of a handle that somebody else bound: the environments' network. Closed with this listener. */
   attach(server: net.Server): void {
     server.maxConnections = CONNECTIONS_MAX;
-    server.on("connection", (socket: net.Socket) => this.#accept(socket.setNoDelay(true)));
+    const quota = new AddressQuota(ENVIRONMENT_CONNECTIONS_MAX);
+    server.on("connection", (socket: net.Socket) => {
+      if (quota.admit(socket)) this.#accept(socket.setNoDelay(true));
+    });
     this.#servers.add(server);
   }
 

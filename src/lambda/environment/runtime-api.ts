@@ -13,7 +13,12 @@ import type { IncomingMessage, RequestListener, ServerResponse } from "node:http
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";
 import { ByteCollector } from "../../kernel/byte-collector.ts";
-import { INVOKE_RESPONSE_BYTES_MAX, RUNTIME_ERROR_BYTES_MAX } from "../../limits.ts";
+import {
+  INVOKE_RESPONSE_BYTES_MAX,
+  RUNTIME_API_CONNECTIONS_MAX,
+  RUNTIME_ERROR_BYTES_MAX,
+} from "../../limits.ts";
+import { AddressQuota } from "../../wire/address-quota.ts";
 import type { InvokeHead, RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
 
 type SessionState = "STARTED" | "READY" | "RUNNING" | "ANSWERED" | "INIT_ERROR";
@@ -249,6 +254,8 @@ export class RuntimeApi {
         if (this.#early.get(address)?.response === response) this.#early.delete(address);
       });
     });
+    const quota = new AddressQuota(RUNTIME_API_CONNECTIONS_MAX);
+    this.#shared.on("connection", (socket) => quota.admit(socket));
     this.#shared.listen(handle);
   }
 
