@@ -115,6 +115,17 @@ suite("walls of bubblewrap", { skip: unavailable ?? false }, () => {
     for (const [, path, , options = ""] of ofHost) assert.match(options, /^ro,nosuid,nodev/, path);
   });
 
+  test("/tmp takes more than the memory, and the function lives on", async (t) => {
+    if (!claims(t, fixture.driver.walls.ephemeralStorage)) return;
+    const agent = await fixture.agent(t, { memoryMb: 128 });
+    const written = await agent.run(
+      "dd if=/dev/zero of=/tmp/file bs=1M count=300 && sync /tmp/file && stat -c %s /tmp/file",
+    );
+    assert.equal(written.status, 0, written.stderr);
+    assert.equal(written.stdout.trim(), String(300 * 1024 * 1024));
+    assert.equal(await agent.call("echo", { text: "alive" }), "alive");
+  });
+
   test("reaches no service of the host's, on no address", async (t) => {
     if (!claims(t, fixture.driver.walls.network)) return;
     const server = createServer((socket) => socket.end("host")).listen(0, "0.0.0.0");

@@ -8,13 +8,13 @@
  * the host's own, on no address. Connections from outside to functions are dropped on both sides. As container engines
  * do, this switches IPv4 forwarding on and leaves it on.
  */
-import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { coerceError, deferred } from "../../../kernel/deferred.ts";
+import { coerceError } from "../../../kernel/deferred.ts";
 import { SandboxError } from "../sandbox.ts";
 import { interfaceIndex, SystemCallError } from "./libc.ts";
 import { Netlink } from "./netlink.ts";
+import { innerTable, nft, replaceTable } from "./nft.ts";
 import { inNetworkNamespace, type EnvironmentNetworks } from "./network.ts";
 
 const UPLINK = { name: "uplink", index: 500 };
@@ -22,8 +22,6 @@ const SUBNET_BITS = 30;
 /** Networks of four addresses in 10.0.0.0/8. */
 const SUBNETS = 2 ** (SUBNET_BITS - 8);
 const SUBNET_ATTEMPTS_MAX = 64;
-const NFT_TIMEOUT_MS = 5000;
-const NFT_MESSAGE_CHARS_MAX = 1000;
 const FORWARDING = "/proc/sys/net/ipv4/ip_forward";
 
 export interface Egress {
@@ -60,7 +58,7 @@ export async function openEgress(
     });
     network.useUplink(UPLINK, far);
     enableForwarding();
-    await Promise.all([hostRules, nft(replaceTable("hornero", innerTable()))]);
+    await Promise.all([hostRules, nft(innerTable(UPLINK.name))]);
   } catch (error) {
     inNetworkNamespace(hostNamespace, () => removeLink(outer));
     if (error instanceof SandboxError) throw error;
@@ -117,51 +115,7 @@ function hostTable(outer: string, near: string): string {
   }`;
 }
 
-function innerTable(): string {
-  return `
-  chain input {
-    type filter hook input priority 0; policy accept;
-    iifname "${UPLINK.name}" ct state established,related accept
-    iifname "${UPLINK.name}" drop
-  }
-  chain forward {
-    type filter hook forward priority 0; policy drop;
-    iifname "h*" oifname "${UPLINK.name}" accept
-    iifname "${UPLINK.name}" ct state established,related accept
-  }
-  chain postrouting {
-    type nat hook postrouting priority 100; policy accept;
-    oifname "${UPLINK.name}" masquerade
-  }`;
-}
-
-/** Also what a spawner of before, that was killed, has left. */
-function replaceTable(name: string, content: string): string {
-  return `table ip ${name}\ndelete table ip ${name}\ntable ip ${name} {${content}\n}\n`;
-}
-
-/** Runs nft in the network namespace that the thread is in. */
-async function nft(script: string): Promise<void> {
-  const child = spawn("nft", ["-f", "-"], { stdio: ["pipe", "ignore", "pipe"], timeout: NFT_TIMEOUT_MS });
-  let message = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    message = (message + text).slice(0, NFT_MESSAGE_CHARS_MAX);
-  });
-  child.stdin.on("error", () => undefined);
-  child.stdin.end(script);
-  const ended = deferred();
-  child.on("error", (cause) => {
-    const hint = "install nftables";
-    ended.reject(new SandboxError("nft", `nft could not be started: ${cause.message}`, { hint, cause }));
-  });
-  child.on("close", (code) => {
-    if (code === 0) ended.resolve();
-    else ended.reject(new SandboxError("nft", `nft: ${message.trim()}`));
-  });
-  await ended.promise;
-}
-
-function enableForwarding(): void {
+export function enableForwarding(): void {
   if (readFileSync(FORWARDING, "latin1").trim() !== "1") writeFileSync(FORWARDING, "1");
 }
 

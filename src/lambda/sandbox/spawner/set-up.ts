@@ -3,10 +3,11 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "nod
 import { ENVIRONMENT_FILE_DESCRIPTORS_MAX } from "../../../limits.ts";
 import { coerceError } from "../../../kernel/deferred.ts";
 import { openCgroups, type CgroupTree } from "../cgroups.ts";
-import type { Wall, Walls } from "../sandbox.ts";
+import { SandboxError, type Wall, type Walls } from "../sandbox.ts";
 import { seccompProgram } from "../seccomp.ts";
 import { send, sendDescriptor, sendServer } from "./channel.ts";
 import { openEgress, resolverConfiguration, type Egress } from "./egress.ts";
+import { UserEgress } from "./egress-user.ts";
 import { AnnouncedFolders } from "./folders.ts";
 import {
   CLONE_FS,
@@ -125,7 +126,9 @@ interface Network {
 }
 
 async function setUpNetwork(message: StartMessage): Promise<Network> {
+  // Both look at the host's network, which this thread is about to leave.
   const hostNamespace = openSync("/proc/self/ns/net", "r");
+  const userEgress = message.separateAccounts ? undefined : new UserEgress();
   const network = new EnvironmentNetworks();
   const { endpointPort } = message;
   for (const [kind, port] of [
@@ -140,16 +143,21 @@ async function setUpNetwork(message: StartMessage): Promise<Network> {
     started: { network: { host: GATEWAY, runtimeApiPort: RUNTIME_API_PORT, endpointPort } },
   };
   try {
+    if (userEgress) {
+      closeSync(hostNamespace);
+      await userEgress.open(network);
+      return { ...common, outside: { holds: true, detail: "slirp4netns" } };
+    }
     const egress = await openEgress(network, { hostNamespace, instance: message.instance });
     return { ...common, egress, outside: { holds: true, detail: "address translation by nftables" } };
   } catch (error) {
-    closeSync(hostNamespace);
-    const { message } = coerceError(error);
-    const detail = /EPERM/.test(message)
-      ? `only root may use the host's network as a way out (${message}); run as root`
-      : message;
-    return { ...common, outside: { holds: false, detail } };
+    return { ...common, outside: { holds: false, detail: describeRefusal(error) } };
   }
+}
+
+function describeRefusal(error: unknown): string {
+  const hint = error instanceof SandboxError ? error.hint : undefined;
+  return [coerceError(error).message, hint].filter((part) => part !== undefined).join("; ");
 }
 
 interface Storage {
