@@ -1,7 +1,7 @@
 /** Runs a TypeScript file of this checkout with Node 24 and stays in front of it: signals and exit status pass through. */
 import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { ensureNpmPackages, node24, ROOT } from "./setup.mjs";
 
@@ -40,7 +40,10 @@ function everybodysPlace() {
   const node = node24();
   if (process.getuid?.() !== 0 || isOpen(ROOT)) return [node, ROOT];
   const show = 'mkdir -p "$1" && mount --bind "$2" "$1" && shift 2 && exec "$@"';
-  const seen = node.startsWith(ROOT) ? join(OPEN_PLACE, node.slice(ROOT.length)) : node;
+  // An installed package needs those beside it.
+  const base = basename(dirname(ROOT)) === "node_modules" ? dirname(dirname(ROOT)) : ROOT;
+  const inOpenPlace = (path) => join(OPEN_PLACE, relative(base, path));
+  const seen = node.startsWith(`${base}/`) ? inOpenPlace(node) : node;
   return [
     "unshare",
     "--mount",
@@ -51,9 +54,9 @@ function everybodysPlace() {
     show,
     "sh",
     OPEN_PLACE,
-    ROOT,
+    base,
     seen,
-    OPEN_PLACE,
+    inOpenPlace(ROOT),
   ];
 }
 
