@@ -21,11 +21,11 @@ import { WarmPool, type WarmPoolOptions } from "./warm-pool.ts";
 /** What a scripted runtime does. Each step may be replaced at any time; the default answers at once. */
 export interface Script {
   /** The process runs. Default: BOOTED. */
-  onStart(sandbox: ScriptedSandbox): void;
+  onStart: (sandbox: ScriptedSandbox) => void;
   /** SPECIALISE has come. Default: READY. */
-  onSpecialise(sandbox: ScriptedSandbox): void;
+  onSpecialise: (sandbox: ScriptedSandbox) => void;
   /** INVOKE has come; `sandbox.running` is its request id. Default: answers `"done"`. */
-  onInvoke(sandbox: ScriptedSandbox): void;
+  onInvoke: (sandbox: ScriptedSandbox) => void;
 }
 
 export class ScriptedSandbox extends FakeSandbox {
