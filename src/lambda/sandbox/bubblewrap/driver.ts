@@ -85,7 +85,7 @@ export class BubblewrapDriver implements SandboxDriver {
     this.#startMessage = startMessage(this.#options);
     const network = deferred<EnvironmentNetwork>();
     this.#spawner = this.#launch((made) => network.resolve(made));
-    this.#processes.prepareStandbys();
+    this.#processes.prepareStandbys(this.#startMessage);
     await this.#spawner;
     return await network.promise;
   }
@@ -143,7 +143,7 @@ export class BubblewrapDriver implements SandboxDriver {
     if (!message) throw new SandboxError("start", "the driver has not been started");
     let alive = false;
     const client: SpawnerClient = new SpawnerClient({
-      child: this.#processes.take(),
+      child: this.#processes.take(message),
       clock: this.#options.clock,
       listeners: {
         onExit: (id, exit) => {
@@ -158,7 +158,7 @@ export class BubblewrapDriver implements SandboxDriver {
       },
     });
     try {
-      const { started, handles } = await client.start(message);
+      const { started, handles } = await client.start();
       this.#walls = started.walls;
       this.#startedMs = this.#options.clock.monotonicMs();
       alive = true;

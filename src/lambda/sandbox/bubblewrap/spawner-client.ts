@@ -8,14 +8,7 @@ import type { Clock } from "../../../kernel/clock.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type SandboxExit } from "../sandbox.ts";
 import { hintFor } from "./hints.ts";
-import type {
-  Created,
-  Failure,
-  SpawnerMessage,
-  SpawnerRequest,
-  Started,
-  StartMessage,
-} from "../spawner/protocol.ts";
+import type { Created, Failure, SpawnerMessage, SpawnerRequest, Started } from "../spawner/protocol.ts";
 
 /** A spawner that has not answered by then never will: it is killed. The slowest request, a large destroy, takes a tenth of it. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -69,9 +62,8 @@ export class SpawnerClient {
   }
 
   /** Resolves when sandboxes can be created. Rejects with SandboxError. */
-  async start(message: StartMessage): Promise<{ started: Started; handles: NetworkHandles }> {
+  async start(): Promise<{ started: Started; handles: NetworkHandles }> {
     if (!this.#child.connected) throw new SandboxError("spawner", "the spawner could not be started");
-    this.#send(message);
     const cancel = this.#clock.after(ANSWER_TIMEOUT_MS, () => this.kill());
     try {
       return { started: await this.#started.promise, handles: this.#network };

@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SandboxError } from "../sandbox.ts";
+import type { StartMessage } from "../spawner/protocol.ts";
 
 /** Spawners that can follow a dead one after root was given up. Ours: spawners do not die by themselves. */
 const STANDBYS = 8;
@@ -27,9 +28,12 @@ export class SpawnerProcesses {
     this.#node = node;
   }
 
-  /** A new spawner process with an IPC channel. Throws SandboxError when there is no privilege left to start one. */
-  take(): ChildProcess {
-    if (isRoot()) return this.#spawn([]);
+  /**
+   * A new spawner process with an IPC channel. Throws SandboxError when there is no privilege left to start one.
+   * One that was kept in waiting has its START already: what it may touch was settled while the server was root.
+   */
+  take(start: StartMessage): ChildProcess {
+    if (isRoot()) return this.#spawn([], start);
     const standby = this.#standbys.shift();
     if (standby) {
       standby.stdin?.end("start\n");
@@ -42,16 +46,16 @@ export class SpawnerProcesses {
         hint: "restart the server; its log says why they died",
       });
     }
-    return this.#spawn([]);
+    return this.#spawn([], start);
   }
 
   /** As root: makes ready for the time after. Harmless otherwise. */
-  prepareStandbys(): void {
+  prepareStandbys(start: StartMessage): void {
     if (!isRoot()) return;
     this.#hadRoot = true;
     while (this.#standbys.length < STANDBYS) {
       // The end of the server ends `read`, and with it the shell.
-      const standby = this.#spawn(["sh", "-c", 'read -r _ && exec "$@"', "sh"]);
+      const standby = this.#spawn(["sh", "-c", 'read -r _ && exec "$@"', "sh"], start);
       standby.on("error", () => undefined);
       standby.unref();
       standby.channel?.unref();
@@ -66,14 +70,14 @@ export class SpawnerProcesses {
     }
   }
 
-  #spawn(wrapper: readonly string[]): ChildProcess {
+  #spawn(wrapper: readonly string[], start: StartMessage): ChildProcess {
     const self = fileURLToPath(import.meta.url);
     const main = fileURLToPath(new URL(`../spawner/main${extname(self)}`, import.meta.url));
     const user = isRoot() ? [] : ["--user", "--map-root-user"];
     const [command = "", ...args] = [
       ...wrapper,
       ...["unshare", ...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],
-      ...["--", this.#node, ...NODE_FLAGS, main],
+      ...["--", this.#node, ...NODE_FLAGS, main, JSON.stringify(start)],
     ];
     return spawn(command, args, {
       // Nothing of the server's environment: it may hold secrets, and variables that change how Node starts.

@@ -6,14 +6,7 @@
  * end of the IPC channel closes. It reads no configuration, listens to nobody else and does only what protocol.ts lists.
  */
 import { failure, send } from "./channel.ts";
-import {
-  parseRequest,
-  parseStart,
-  requestNumber,
-  type Created,
-  type SpawnerRequest,
-  type StartMessage,
-} from "./protocol.ts";
+import { parseRequest, parseStart, requestNumber, type Created, type SpawnerRequest } from "./protocol.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 import { setUp, type Spawner } from "./set-up.ts";
 
@@ -51,11 +44,9 @@ async function answer(sandboxes: Sandboxes, message: unknown): Promise<void> {
   }
 }
 
-async function serve(message: unknown): Promise<Spawner | undefined> {
-  let start: StartMessage;
+async function serve(start: string): Promise<Spawner | undefined> {
   try {
-    start = parseStart(message);
-    const spawner = await setUp(start);
+    const spawner = await setUp(parseStart(JSON.parse(start)));
     process.on("message", (later) => void answer(spawner.sandboxes, later));
     send({ type: "started", started: spawner.started });
     return spawner;
@@ -66,7 +57,8 @@ async function serve(message: unknown): Promise<Spawner | undefined> {
   }
 }
 
-const BUSY_MS = 1000;
+/** Node tells of no `disconnect` when the channel closes while a descriptor is on its way: so it is looked at, too. */
+const CHANNEL_CHECK_MS = 250;
 
 process.title = "hornero-spawner";
 const spawner = new Promise<Spawner | undefined>((resolve, reject) => {
@@ -74,12 +66,10 @@ const spawner = new Promise<Spawner | undefined>((resolve, reject) => {
   // A server that ends before it has said a word.
   process.once("disconnect", () => resolve(undefined));
 });
-process.once("disconnect", () => {
-  void spawner.then(async (running) => {
-    // Without the channel nothing else may keep this process at work until it is done.
-    const busy = setInterval(() => undefined, BUSY_MS);
-    await running?.close();
-    clearInterval(busy);
-    process.exit(0);
-  });
+await new Promise<void>((resolve) => {
+  process.once("disconnect", resolve);
+  // Never cleared: without the channel nothing else keeps this process at work until all is taken back.
+  setInterval(() => process.connected || resolve(), CHANNEL_CHECK_MS);
 });
+await (await spawner)?.close();
+process.exit(0);

@@ -2,8 +2,10 @@
  * What the server may ask the spawner, and how the spawner answers. The spawner holds privileges that the server does
  * not: every message is checked here, field by field, before anything acts on it.
  *
- * Messages are JSON over Node's IPC channel. The first one is START; each later one is a request and gets exactly one
- * reply with its number. Sockets and pipes of a new sandbox come as HANDLE messages before the reply to its `create`.
+ * START is the spawner's argument, as JSON: it says which folders may be shown, and is given while the server is still
+ * root, so that a server that was taken over later cannot announce others. Messages are JSON over Node's IPC channel: each
+ * is a request and gets exactly one reply with its number. Sockets and pipes of a new sandbox come as HANDLE messages
+ * before the reply to its `create`.
  */
 import { LAYERS_MAX } from "../../../limits.ts";
 import {
@@ -103,7 +105,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 export function parseStart(message: unknown): StartMessage {
   const fields = record(message, "message");
-  if (fields["op"] !== "start") throw new ProtocolError("the first message is not start");
+  if (fields["op"] !== "start") throw new ProtocolError("the argument is not START");
   const directories = list(fields["runtimesDirectories"], "runtimesDirectories", 64);
   return {
     op: "start",
