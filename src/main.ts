@@ -161,7 +161,13 @@ export async function startServer(configuration: Configuration, logger: Logger):
       // Its first invocation finds a waiting sandbox; what a restart finds again is expected when it is first invoked.
       if (kind === "changed") placement.expect(control.directory.resolve(functionArn, version));
     });
-    const asynchronous = new AsynchronousQueue({ clock, runner: placement, meter, logger });
+    const asynchronous = new AsynchronousQueue({
+      clock,
+      runner: placement,
+      directory: control.directory,
+      meter,
+      logger,
+    });
     const invoke = createInvoke({
       directory: control.directory,
       runner: placement,
