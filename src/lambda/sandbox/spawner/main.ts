@@ -61,11 +61,7 @@ async function serve(start: string): Promise<Spawner | undefined> {
 const CHANNEL_CHECK_MS = 250;
 
 process.title = "hornero-spawner";
-const spawner = new Promise<Spawner | undefined>((resolve, reject) => {
-  process.once("message", (message) => void serve(message).then(resolve, reject));
-  // A server that ends before it has said a word.
-  process.once("disconnect", () => resolve(undefined));
-});
+const spawner = serve(process.argv[2] ?? "");
 await new Promise<void>((resolve) => {
   process.once("disconnect", resolve);
   // Never cleared: without the channel nothing else keeps this process at work until all is taken back.
