@@ -72,8 +72,8 @@ export function findDescendant(rootPid: number, name: string): number | undefine
   })?.pid;
 }
 
-const SETTLE_POLL_MS = 100;
-const SETTLE_POLLS = 3;
+const SETTLE_POLL_MS = 50;
+const SETTLE_POLLS = 4;
 const TICKS_OF_IDLING = 1;
 
 /** Waits until a process and its descendants stay the same and use no CPU time. False when that takes longer than `msMax`. */
