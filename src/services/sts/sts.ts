@@ -4,12 +4,14 @@ import type {
   GetSessionTokenRequest,
   GetSessionTokenResponse,
 } from "@aws-sdk/client-sts";
+import { AwsError } from "../../errors.ts";
 import type { CredentialStore } from "../../iam/credentials.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import type { RequestContext, Service } from "../../wire/service.ts";
 
-/** GetSessionToken's default lifetime [API]: 12 hours. */
+/** GetSessionToken's default lifetime [API]: 12 hours; the root's sessions last one hour at the most. */
 const SESSION_S_DEFAULT = 43_200;
+const ROOT_SESSION_S_MAX = 3600;
 
 export function createSts({ credentials, clock }: { credentials: CredentialStore; clock: Clock }): Service {
   return {
@@ -24,7 +26,14 @@ export function createSts({ credentials, clock }: { credentials: CredentialStore
         input: GetSessionTokenRequest,
         { principal }: RequestContext,
       ): GetSessionTokenResponse => {
-        const expiresAtMs = clock.nowMs() + (input.DurationSeconds ?? SESSION_S_DEFAULT) * 1000;
+        // A session would outlive itself by it, and leave its session policies behind.
+        if (principal.session)
+          throw new AwsError("AccessDenied", "Cannot call GetSessionToken with session credentials", {
+            status: 403,
+          });
+        const wantedS = input.DurationSeconds ?? SESSION_S_DEFAULT;
+        const durationS = principal.kind === "root" ? Math.min(wantedS, ROOT_SESSION_S_MAX) : wantedS;
+        const expiresAtMs = clock.nowMs() + durationS * 1000;
         const minted = credentials.mint({
           principalArn: principal.arn,
           roleId: principal.userId,
