@@ -3,11 +3,12 @@
  * spawner and then becomes a user of its own, for good.
  */
 import {
-  chownSync,
+  lchownSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   statSync,
   accessSync,
   constants,
@@ -30,8 +31,11 @@ export function prepareDataDirectory(dataDirectory: string, folders: readonly st
   for (const folder of folders) mkdirSync(folder, { recursive: true });
   if (process.getuid?.() !== 0) return;
   const user = serverUser();
-  if (lstatSync(dataDirectory).uid !== user.uid) own(dataDirectory, user);
-  for (const folder of folders) chownSync(folder, user.uid, user.gid);
+  // Where the data folder itself is a link, whoever runs the server made it.
+  const root = realpathSync(dataDirectory);
+  if (lstatSync(root).uid !== user.uid) own(root, user);
+  // The links themselves, never what they point to: the server's user could have put one there since the last start.
+  for (const folder of folders) lchownSync(folder, user.uid, user.gid);
 }
 
 /** As root: becomes the server's user, without a way back. Throws when that user cannot run this server. */
@@ -69,10 +73,10 @@ function serverUser(): User {
 
 /** chown of a whole tree, links themselves and not what they point to. */
 function own(path: string, user: User): void {
-  chownSync(path, user.uid, user.gid);
+  lchownSync(path, user.uid, user.gid);
   for (const entry of readdirSync(path, { withFileTypes: true })) {
     const inside = join(path, entry.name);
     if (entry.isDirectory()) own(inside, user);
-    else if (!entry.isSymbolicLink() && statSync(inside).nlink === 1) chownSync(inside, user.uid, user.gid);
+    else if (!entry.isSymbolicLink() && statSync(inside).nlink === 1) lchownSync(inside, user.uid, user.gid);
   }
 }
