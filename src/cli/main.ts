@@ -84,7 +84,7 @@ program
   .option(
     "--env <name=value>",
     "an environment variable; may be given several times",
-    (one: string, all: string[] = []) => [...all, one],
+    (one: string, all: string[] | undefined) => [...(all ?? []), one],
   )
   .option("--json", "print the function's configuration as JSON")
   .action(async (dir: string, options) => {
