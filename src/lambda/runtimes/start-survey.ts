@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import type { Socket } from "node:net";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { coerceError } from "../../kernel/deferred.ts";
@@ -14,7 +15,10 @@ export type Survey = Readonly<Record<string, InterpreterSearch>>;
 export function startSurvey(onFailure: (error: Error) => void): Promise<Survey> {
   const self = fileURLToPath(import.meta.url);
   const program = fileURLToPath(new URL(`./survey${extname(self)}`, import.meta.url));
-  const child = spawn("nice", ["-n", "19", process.execPath, program], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn("nice", ["-n", "19", process.execPath, program], { stdio: ["pipe", "pipe", "ignore"] });
+  // It ends with this process, whose exit closes the pipe to it; and this process does not wait for it.
+  child.unref();
+  for (const pipe of [child.stdin, child.stdout]) (pipe as Socket).unref();
   return new Promise((resolve) => {
     const give = (survey: Survey, error?: Error) => {
       if (error) onFailure(error);
@@ -24,10 +28,15 @@ export function startSurvey(onFailure: (error: Error) => void): Promise<Survey> 
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
     child.on("error", (error) => give({}, error));
     child.on("close", (code) => {
+      // Ended with the server, before anybody needed to know.
+      if (code === null) return give({});
       try {
         give(JSON.parse(text) as Survey);
       } catch (error) {
-        give({}, new Error(`the search for interpreters ended with status ${code}`, { cause: coerceError(error) }));
+        give(
+          {},
+          new Error(`the search for interpreters ended with status ${code}`, { cause: coerceError(error) }),
+        );
       }
     });
   });

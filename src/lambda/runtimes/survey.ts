@@ -6,6 +6,9 @@ import { findPython, pythonInstallationFolders } from "./python-interpreters.ts"
 import type { InterpreterSearch } from "./interpreter.ts";
 import { RUNTIMES } from "./runtimes.ts";
 
+// The server holds the other end: when it is gone nobody wants to know any more.
+process.stdin.on("end", () => process.exit()).resume();
+
 const found: Record<string, InterpreterSearch> = {};
 for (const { family, version, runs } of RUNTIMES.values()) {
   if (family !== "python" || !runs) continue;
@@ -14,4 +17,4 @@ for (const { family, version, runs } of RUNTIMES.values()) {
     installationFolders: pythonInstallationFolders(process.env),
   });
 }
-process.stdout.write(JSON.stringify(found));
+process.stdout.write(JSON.stringify(found), () => process.exit());
