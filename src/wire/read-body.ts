@@ -1,9 +1,12 @@
 /** Collects request bodies, each within its own limit, all together within one. */
 import type { IncomingMessage } from "node:http";
 import { AwsError } from "../errors.ts";
+import { ByteCollector } from "../kernel/byte-collector.ts";
 import { REQUEST_BODIES_BYTES_MAX } from "../limits.ts";
 
 const EMPTY = Buffer.alloc(0);
+/** Bodies whose length is told and is not more have their memory at once; larger ones as they come. Ours: an event fits. */
+const ALLOCATED_AT_ONCE_BYTES_MAX = 8 * 1024 * 1024;
 /** HTTP/2 has no watch of its own over bodies that come slowly. */
 const HTTP2_STALL_MS = 60_000;
 
@@ -49,7 +52,8 @@ export class BodyReader {
     bytesMax: number,
     receiver: BodyReceiver,
   ): void {
-    const chunks: Buffer[] = [];
+    const body = new ByteCollector();
+    const expectedBytes = length !== undefined && length <= ALLOCATED_AT_ONCE_BYTES_MAX ? length : 0;
     let bytes = 0;
     let done = false;
     const settle = (): void => {
@@ -60,12 +64,11 @@ export class BodyReader {
     const finish = (): void => {
       if (done) return;
       settle();
-      const [first] = chunks;
-      receiver.onBody(chunks.length === 1 && first ? first : Buffer.concat(chunks, bytes));
+      receiver.onBody(body.take());
     };
     request.on("data", (chunk: Buffer) => {
       if (done) return;
-      chunks.push(chunk);
+      body.append(chunk, expectedBytes);
       bytes += chunk.length;
       this.#pendingBytes += chunk.length;
       if (bytes > bytesMax) {
