@@ -86,7 +86,9 @@ export async function startServer(configuration: Configuration, logger: Logger):
       () => closeOpened(opening),
       () => closeOpened(openingBlobs),
     );
-    const [{ driver, network }, store, blobs] = await Promise.all([choosing, opening, openingBlobs]);
+    // When the folder is another server's, that is the reason to tell, whatever the spawner stumbled over because of it.
+    const chosen = choosing.catch((error: unknown) => opening.then(() => Promise.reject(error)));
+    const [{ driver, network }, store, blobs] = await Promise.all([chosen, opening, openingBlobs]);
     const [{ credentials }, logs, meter] = await Promise.all([
       CredentialStore.open(store, { accountId, clock }),
       createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId, logger }),

@@ -8,7 +8,7 @@ import { delimiter, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import yauzl from "yauzl";
 import { RUNTIMES } from "../lambda/runtimes/runtimes.ts";
 import { CliError } from "./errors.ts";
@@ -37,7 +37,7 @@ const open = promisify<Buffer, yauzl.Options, yauzl.ZipFile>(yauzl.fromBuffer);
 
 async function unzip(zip: Buffer): Promise<Record<string, Entry>> {
   const archive = await open(zip, { lazyEntries: true });
-  const read = promisify(archive.openReadStream.bind(archive) as yauzl.ZipFile["openReadStream"]);
+  const read = promisify(archive.openReadStream.bind(archive));
   const entries: Record<string, Entry> = {};
   archive.readEntry();
   await new Promise<void>((resolve, reject) => {
@@ -149,7 +149,11 @@ describe("zipFolder", () => {
   });
 
   it("is the same for the same content, whenever and in whichever order it was written", () => {
-    const name = fc.string({ minLength: 1, maxLength: 8, unit: fc.constantFrom(..."abcXYZ019-_") });
+    const name = fc.string({
+      minLength: 1,
+      maxLength: 8,
+      unit: fc.constantFrom("a", "Z", "0", "-", "_", "b"),
+    });
     fc.assert(
       fc.property(
         fc.dictionary(name, fc.string(), { minKeys: 1, maxKeys: 6, noNullPrototype: true }),

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { Writable } from "node:stream";
 import { describe, it } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { AwsError } from "../errors.ts";
 import { SandboxError } from "../lambda/sandbox/sandbox.ts";
 import { quoted } from "./commands/env.ts";
