@@ -21,11 +21,15 @@ export function run(file, args, options = {}) {
   const isServer = args.includes("start");
   const [command, ...commandArgs] = isServer ? everybodysPlace() : [node24(), ROOT];
   const place = commandArgs.pop();
-  const child = spawn(command, [...commandArgs, ...(isServer ? SERVER_FLAGS : []), join(place, file), ...args], {
-    stdio: "inherit",
-    env: { ...(isServer ? SERVER_VARIABLES : {}), ...(options.env ?? process.env) },
-    cwd: options.cwd ?? process.cwd(),
-  });
+  const child = spawn(
+    command,
+    [...commandArgs, ...(isServer ? SERVER_FLAGS : []), join(place, file), ...args],
+    {
+      stdio: "inherit",
+      env: { ...(isServer ? SERVER_VARIABLES : {}), ...(options.env ?? process.env) },
+      cwd: options.cwd ?? process.cwd(),
+    },
+  );
   // A terminal sends Ctrl-C to the child as well; a supervisor signals only us.
   for (const signal of SIGNALS)
     process.on(signal, () => (process.stdin.isTTY && signal === "SIGINT" ? undefined : child.kill(signal)));

@@ -21,7 +21,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["cli/", "main.ts"],
 ];
 /** Helpers of tests stand beside what they test; nothing that runs in production may import them. */
-const TEST_ONLY = /(\.test|fakes|fixture|conformance|[a-z-]+-child)\.ts$|\/conformance\//;
+const TEST_ONLY = /(\.test|fakes|fixture|conformance|testing|[a-z-]+-child)\.ts$|\/conformance\//;
 
 const IMPORT = /^(?:import|export)\s(?:[^"';]*?\sfrom\s)?"([^"]+)"|\bimport\("([^"]+)"\)/gm;
 

@@ -32,7 +32,11 @@ const BANS: readonly Ban[] = [
     except: { "src/kernel/clock.ts": "it is the clock", "src/cli/": CLI },
   },
   { what: /\bMath\.random\(/, instead: "kernel/ids.ts or an injected source" },
-  { what: /\bsetInterval\(/, instead: "Clock.after, rescheduled by what it does" },
+  {
+    what: /\bsetInterval\(/,
+    instead: "Clock.after, rescheduled by what it does",
+    except: { "src/lambda/sandbox/spawner/main.ts": "keeps the process alive: a Clock's timers do not" },
+  },
   { what: /\bexecSync\(|(?<![.\w])exec\(\s*[`"']/, instead: "execFile with a list of arguments" },
   {
     what: /\bprocess\.exit\(/,
@@ -40,6 +44,7 @@ const BANS: readonly Ban[] = [
     except: {
       "src/cli/": "the command line sets exit statuses",
       "src/lambda/sandbox/spawner/": "a process of its own",
+      "src/lambda/runtimes/survey.ts": "a process of its own",
     },
   },
   { what: /\b(TODO|FIXME|XXX|HACK)\b/, instead: "an issue" },
@@ -49,8 +54,12 @@ const BANS: readonly Ban[] = [
   },
 ];
 
-/** Longest file of src/; a longer one needs a reason here. */
-const LINES_MAX = 520;
+/** Longest file of src/; a longer one needs a reason. */
+const LINES_MAX = 500;
+const LONGER: Readonly<Record<string, string>> = {
+  "src/lambda/environment/environment.ts":
+    "one state machine: cut in two, no part could be believed without the other",
+};
 const COLUMNS_MAX = 140;
 
 describe("the source", () => {
@@ -72,7 +81,7 @@ describe("the source", () => {
 
   it(`has no file longer than ${LINES_MAX} lines`, () => {
     assert.deepEqual(
-      source.filter((name) => text(name).split("\n").length > LINES_MAX),
+      source.filter((name) => text(name).split("\n").length > LINES_MAX && !(name in LONGER)),
       [],
     );
   });
@@ -115,7 +124,7 @@ describe("every text", () => {
       text(name)
         .split("\n")
         .flatMap((line, at) =>
-          line.length > COLUMNS_MAX && !/["'`]/.test(line) && !/^\s*(\*|\/\/|\/\*)/.test(line)
+          line.length > COLUMNS_MAX && !/["'`]/.test(line) && !/^\s*(\*|\/\/|\/\*|\/\^)/.test(line)
             ? [`${name}:${at + 1}`]
             : [],
         ),

@@ -117,8 +117,8 @@ function launch(dataDirectory: string, { args = [], env = {}, uid }: TestServerO
     ...args,
   ];
   const user = uid === undefined ? [] : ["--reuid", String(uid), "--regid", String(uid), "--clear-groups"];
-  const [program = "", ...rest] =
-    uid === undefined ? [process.execPath, ...command] : ["setpriv", ...user, process.execPath, ...command];
+  const program = uid === undefined ? process.execPath : "setpriv";
+  const rest = uid === undefined ? command : [...user, process.execPath, ...command];
   return spawn(program, rest, {
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env },
     stdio: ["ignore", "pipe", "pipe"],
