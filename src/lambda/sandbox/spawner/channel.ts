@@ -30,7 +30,8 @@ export function failure(error: unknown): Failure {
 function transmit(message: SpawnerMessage, handle?: Socket | Server, onSent?: () => void): void {
   if (!process.connected || !process.send) return;
   process.send(message, handle, {}, (error) => {
-    if (error && process.connected) throw error;
+    // The server has just died, and the end of the channel has not come through yet: that is the way to stop.
+    if (error && process.connected) process.disconnect();
     onSent?.();
   });
 }
