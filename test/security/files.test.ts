@@ -135,7 +135,8 @@ os.unlink("/tmp/filler")
 result = [written, reason]`),
   )) as [number, string];
   assert.equal(filled[1], "ENOSPC");
-  assert(filled[0] >= 500 && filled[0] <= 512, `${filled[0]} MB`);
+  // The file system keeps a few percent for itself.
+  assert(filled[0] >= 480 && filled[0] <= 512, `${filled[0]} MB`);
 });
 
 test("a million empty files end in /tmp's or the memory's bound, not in the host's", async (t) => {

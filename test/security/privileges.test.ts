@@ -13,7 +13,7 @@ import { SpawnerProcesses } from "../../src/lambda/sandbox/bubblewrap/spawner-pr
 import type { SpawnerMessage, StartMessage } from "../../src/lambda/sandbox/spawner/protocol.ts";
 import { tolerate } from "../../src/lambda/sandbox/cgroups/files.ts";
 import { useArena } from "./arena/arena.ts";
-import { familyOf, instanceOf } from "./arena/leaks.ts";
+import { commandLine, familyOf, instanceOf } from "./arena/leaks.ts";
 
 const isRoot = process.getuid?.() === 0;
 const skip = isRoot ? false : "takes root";
@@ -37,12 +37,6 @@ function strangers(server: number): string[] {
     .filter(({ pid }) => field(pid, "Uid")[0] === "0" && !known.has(pid))
     .map(({ pid }) => commandLine(pid))
     .filter((line) => !/^(hornero-spawner|unshare --mount|sh -c read)\b/.test(line) && line !== "");
-}
-
-function commandLine(pid: number): string {
-  let line = "";
-  tolerate(["ENOENT", "ESRCH"], () => (line = readFileSync(`/proc/${pid}/cmdline`, "latin1")));
-  return line.replaceAll("\0", " ");
 }
 
 test("the server is a user without rights; only its spawner is root", { skip }, async () => {

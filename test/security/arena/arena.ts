@@ -207,7 +207,7 @@ export class Arena {
     await exited;
     try {
       assert.equal(this.#child.exitCode, 0, `the server ended well: ${this.words}`);
-      assert.deepEqual(leftovers({ instance, dataDirectory, family }), []);
+      assert.deepEqual(await leftovers({ instance, dataDirectory, family }), []);
     } finally {
       rmSync(dataDirectory, { recursive: true });
     }

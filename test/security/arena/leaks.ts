@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, globSync, readdirSync, readFileSync, realpathSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { tolerate } from "../../../src/lambda/sandbox/cgroups/files.ts";
 
 interface ProcessFacts {
@@ -27,20 +28,34 @@ export function familyOf(root: number): ProcessFacts[] {
   return [...family.values()];
 }
 
-/** Everything of the instance that is left, in words; empty when there is nothing. */
-export function leftovers(options: {
+/** Looks until nothing is left or this often: the kernel takes a moment over the last processes. */
+const LOOKS_MAX = 1000;
+
+/** Everything of the instance that stays behind, in words; empty when there is nothing. */
+export async function leftovers(options: Remains): Promise<string[]> {
+  let found = remains(options);
+  for (let look = 0; look < LOOKS_MAX && found.length > 0; look += 1) {
+    await nextTurn();
+    found = remains(options);
+  }
+  return found;
+}
+
+interface Remains {
   readonly instance: string;
   readonly dataDirectory: string;
   /** As they were when the server still ran. */
   readonly family: readonly ProcessFacts[];
-}): string[] {
+}
+
+function remains(options: Remains): string[] {
   const { instance, dataDirectory, family } = options;
   const now = new Map(processes().map(({ pid, startTicks }) => [pid, startTicks]));
   const living = family.filter(({ pid, startTicks }) => now.get(pid) === startTicks);
   const mounts = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
   const groups = globSync(`/sys/fs/cgroup/**/hornero/${instance}`);
   return [
-    ...living.map(({ pid }) => `process ${pid}`),
+    ...living.map(({ pid }) => `process ${pid} ${commandLine(pid)}`),
     ...mounts.filter((line) => line.includes(dataDirectory)).map((line) => `mount ${line}`),
     ...groups.map((path) => `control group ${path}`),
     ...(existsSync(`/sys/class/net/hornero-${instance}`) ? [`interface hornero-${instance}`] : []),
@@ -52,6 +67,12 @@ function firewallTables(): string[] {
   // Only root sees the tables, and only root's servers make any.
   if (process.getuid?.() !== 0) return [];
   return execFileSync("nft", ["list", "tables"], { encoding: "utf8" }).split("\n");
+}
+
+export function commandLine(pid: number): string {
+  let line = "";
+  tolerate(["ENOENT", "ESRCH"], () => (line = readFileSync(`/proc/${pid}/cmdline`, "latin1")));
+  return line.replaceAll("\0", " ");
 }
 
 function processes(): ProcessFacts[] {
