@@ -14,9 +14,11 @@ import { coerceError } from "../../../kernel/deferred.ts";
 import { SandboxError } from "../sandbox.ts";
 import { interfaceIndex, SystemCallError } from "./libc.ts";
 import { Netlink } from "./netlink.ts";
-import { innerTable, nft, replaceTable } from "./nft.ts";
+import { innerTable, nft, removeTable, replaceTable, tableNames } from "./nft.ts";
 import { inNetworkNamespace, type EnvironmentNetworks } from "./network.ts";
 
+const LINK_PREFIX = "hornero-";
+const TABLE_PREFIX = "hornero_";
 const UPLINK = { name: "uplink", index: 500 };
 const SUBNET_BITS = 30;
 /** Networks of four addresses in 10.0.0.0/8. */
@@ -38,8 +40,8 @@ export async function openEgress(
   options: { hostNamespace: number; instance: string },
 ): Promise<Egress> {
   const { hostNamespace, instance } = options;
-  const outer = `hornero-${instance}`;
-  const table = `hornero_${instance}`;
+  const outer = LINK_PREFIX + instance;
+  const table = TABLE_PREFIX + instance;
   const subnet = inNetworkNamespace(hostNamespace, () => freeSubnet(parseInt(instance, 16)));
   const [near, far] = [dotted(subnet + 2), dotted(subnet + 1)];
   try {
@@ -58,7 +60,7 @@ export async function openEgress(
     });
     network.useUplink(UPLINK, far);
     enableForwarding();
-    await Promise.all([hostRules, nft(innerTable(UPLINK.name))]);
+    await Promise.all([hostRules, nft(innerTable(UPLINK.name)), sweepTables(hostNamespace)]);
   } catch (error) {
     inNetworkNamespace(hostNamespace, () => removeLink(outer));
     if (error instanceof SandboxError) throw error;
@@ -66,10 +68,22 @@ export async function openEgress(
   }
   return {
     close: async () => {
-      await inNetworkNamespace(hostNamespace, () => nft(`delete table ip ${table}\n`));
+      await inNetworkNamespace(hostNamespace, () => nft(removeTable(table)));
       inNetworkNamespace(hostNamespace, () => removeLink(outer));
     },
   };
+}
+
+/**
+ * Removes tables of servers whose spawner was killed and never followed by another. An interface is made before its
+ * table and goes with its spawner, so a table without one is nobody's.
+ */
+async function sweepTables(hostNamespace: number): Promise<void> {
+  const names = await inNetworkNamespace(hostNamespace, () => tableNames(TABLE_PREFIX));
+  await inNetworkNamespace(hostNamespace, async () => {
+    const dead = names.filter((name) => !linkExists(LINK_PREFIX + name.slice(TABLE_PREFIX.length)));
+    if (dead.length > 0) await nft(dead.map(removeTable).join(""));
+  });
 }
 
 /**

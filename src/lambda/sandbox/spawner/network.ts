@@ -137,7 +137,7 @@ export class EnvironmentNetworks {
   }
 }
 
-/** Runs `act` in another network namespace; synchronous only. */
+/** Runs `act` in another network namespace: what it does, and the processes it starts, before it first waits. */
 export function inNetworkNamespace<T>(namespace: number, act: () => T): T {
   const own = openSync("/proc/thread-self/ns/net", "r");
   try {

@@ -5,6 +5,8 @@ import { SandboxError } from "../sandbox.ts";
 
 const TIMEOUT_MS = 5000;
 const MESSAGE_CHARS_MAX = 1000;
+/** A list of a thousand tables and more. */
+const PRINTED_CHARS_MAX = 64 * 1024;
 
 /**
  * The environments' side of the way out by the interface `uplink`: address translation; no connection comes in; none
@@ -34,13 +36,30 @@ ${drops}    iifname "h*" oifname "${uplink}" accept
 
 /** Also what a spawner of before, that was killed, has left. */
 export function replaceTable(name: string, content: string): string {
-  return `table ip ${name}\ndelete table ip ${name}\ntable ip ${name} {${content}\n}\n`;
+  return `${removeTable(name)}table ip ${name} {${content}\n}\n`;
 }
 
-/** Runs nft in the network namespace that the thread is in. */
-export async function nft(script: string): Promise<void> {
-  const child = spawn("nft", ["-f", "-"], { stdio: ["pipe", "ignore", "pipe"], timeout: TIMEOUT_MS });
-  let message = "";
+/** Also when there is none. */
+export function removeTable(name: string): string {
+  return `table ip ${name}\ndelete table ip ${name}\n`;
+}
+
+/** Names of the tables that begin with `prefix`, in the network namespace that the thread is in. */
+export async function tableNames(prefix: string): Promise<string[]> {
+  const listing = await nft("list tables ip\n");
+  return listing.split("\n").flatMap((line) => {
+    const name = /^table ip (\S+)$/.exec(line)?.[1];
+    return name?.startsWith(prefix) === true ? [name] : [];
+  });
+}
+
+/** Runs a script of nft's in the network namespace that the thread is in; what it prints. Rejects with SandboxError. */
+export async function nft(script: string): Promise<string> {
+  const child = spawn("nft", ["-f", "-"], { stdio: "pipe", timeout: TIMEOUT_MS });
+  let [printed, message] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    printed = (printed + text).slice(0, PRINTED_CHARS_MAX);
+  });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     message = (message + text).slice(0, MESSAGE_CHARS_MAX);
   });
@@ -56,4 +75,5 @@ export async function nft(script: string): Promise<void> {
     else ended.reject(new SandboxError("nft", `nft: ${message.trim()}`));
   });
   await ended.promise;
+  return printed;
 }
