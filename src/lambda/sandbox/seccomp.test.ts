@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { suite, test } from "node:test";
 import { seccompProgram } from "./seccomp.ts";
 import { ALLOWED, CONDITIONAL, NOT_IMPLEMENTED } from "./seccomp/policy.ts";
@@ -218,6 +218,8 @@ function run(command: readonly string[], filtered = true): { status: number | nu
       "ALL",
     ];
     const mounts = ["--dev-bind", "/", "/", "--proc", "/proc", "--tmpfs", "/tmp"];
+    // The checkout, and Node with it, may lie below the /tmp that was just hidden.
+    mounts.push("--ro-bind", dirname(process.execPath), dirname(process.execPath));
     const flags = [...walls, ...mounts, "--die-with-parent", ...(filtered ? ["--seccomp", "3"] : []), "--"];
     const result = spawnSync(bwrap, [...flags, ...command], {
       stdio: ["ignore", "pipe", "pipe", filter],

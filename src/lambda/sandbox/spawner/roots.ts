@@ -11,6 +11,7 @@ import {
   mkdirSync,
   readdirSync,
   readlinkSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -22,6 +23,7 @@ import type { AnnouncedFolders } from "./folders.ts";
 import {
   attachMount,
   cloneMount,
+  detachMount,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
@@ -105,6 +107,18 @@ export class RuntimeRoots {
     mkdirSync(path, { recursive: true });
     // A mount of its own, which can be made read-only when it is complete.
     mount(path, path, null, MS_BIND);
+    try {
+      this.#furnish(path, root);
+    } catch (error) {
+      // Nothing half-built for the next attempt to stumble over; what lies below goes with the mount.
+      detachMount(path);
+      rmSync(path, { recursive: true });
+      throw error;
+    }
+    mount("", path, null, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV);
+  }
+
+  #furnish(path: string, root: RuntimeRoot): void {
     for (const name of MOUNT_POINTS) mkdirSync(join(path, name), { recursive: true });
     for (const name of TOP_LEVEL) showTopLevel(path, name);
     for (const folder of [...HOST_FOLDERS, ...javaFolders()]) {
@@ -113,7 +127,6 @@ export class RuntimeRoots {
     writeEtc(join(path, "etc"), this.#files);
     if (root.lang !== undefined) this.#show(root.lang, join(path, "var/lang"));
     if (root.runtime !== undefined) this.#show(root.runtime, join(path, "var/runtime"));
-    mount("", path, null, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV);
   }
 
   #show(source: string, target: string): void {
