@@ -22,6 +22,7 @@ import { coerceError, deferred } from "../../kernel/deferred.ts";
 import { INIT_TIMEOUT_MS, INVOKE_RESPONSE_BYTES_MAX } from "../../limits.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome, InvocationReport } from "../model.ts";
 import type { Sandbox, SandboxExit } from "../sandbox/sandbox.ts";
+import { TRANSITIONS, type EnvironmentState } from "./environment-state.ts";
 import type { EnvironmentLog } from "./environment-log.ts";
 import {
   errorTypeOf,
@@ -33,30 +34,10 @@ import {
   timeoutFailure,
   type Failure,
 } from "./failures.ts";
+import { lastWords } from "./last-words.ts";
 import type { PlatformLines } from "./platform-lines.ts";
 import type { RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
 
-export type EnvironmentState =
-  | "STARTING"
-  | "INITIALISING"
-  | "IDLE"
-  | "BUSY"
-  | "FROZEN"
-  | "SHUTTING_DOWN"
-  | "GONE";
-
-const TRANSITIONS: Readonly<Record<EnvironmentState, readonly EnvironmentState[]>> = {
-  STARTING: ["INITIALISING", "SHUTTING_DOWN"],
-  INITIALISING: ["IDLE", "SHUTTING_DOWN"],
-  IDLE: ["BUSY", "FROZEN", "SHUTTING_DOWN"],
-  BUSY: ["IDLE", "SHUTTING_DOWN"],
-  FROZEN: ["IDLE", "SHUTTING_DOWN"],
-  SHUTTING_DOWN: ["GONE"],
-  GONE: [],
-};
-
-/** How long the last bytes of an ended process may take to arrive before its end is told. */
-const LAST_WORDS_MS = 250;
 const MIB = 1024 * 1024;
 
 /** A sandbox with the function's code in place, and the way to its runtime. */
@@ -398,7 +379,7 @@ export class Environment {
     // Nothing must be handed in while the last words come.
     const idle = this.#state === "IDLE" || this.#state === "FROZEN";
     if (idle && !this.#running) this.#end("the runtime exited");
-    else if (!this.#ended) await this.#lastWords();
+    else if (!this.#ended) await lastWords(this.#occupied, this.#clock);
     this.#log.endPartialLine();
     if (this.#ended) return;
     const failure = exitFailure(exit);
@@ -416,17 +397,6 @@ export class Environment {
     this.#finish({ failure });
     this.#settleInit({ status: "failed", failure, payload: undefined });
     this.#end(failure.errorType);
-  }
-
-  async #lastWords(): Promise<void> {
-    const occupied = this.#occupied;
-    if (!occupied) return;
-    const enough = deferred();
-    const cancel = this.#clock.after(LAST_WORDS_MS, () => enough.resolve());
-    const { output } = occupied.sandbox;
-    const outputEnded = output.readableEnded || output.destroyed ? Promise.resolve() : once(output);
-    await Promise.race([enough.promise, Promise.all([occupied.connection.ended, outputEnded])]);
-    cancel();
   }
 
   /**
@@ -536,11 +506,4 @@ export class Environment {
     assert(TRANSITIONS[this.#state].includes(to), `an environment goes from ${this.#state} to ${to}`);
     this.#state = to;
   }
-}
-
-function once(output: NodeJS.ReadableStream): Promise<void> {
-  return new Promise((resolve) => {
-    output.once("end", resolve);
-    output.once("close", resolve);
-  });
 }

@@ -276,7 +276,10 @@ describe("the pool of waiting sandboxes", () => {
     test.pool.expect(NODE);
     test.clock.advance(QUIET_MS);
     await turns();
-    const closed = test.pool.close();
+    let isClosed = false;
+    const closed = test.pool.close().then(() => (isClosed = true));
+    await turns();
+    assert.equal(isClosed, false, "it waits for the one that is being made");
     gate.resolve();
     await closed;
     assert.equal(test.driver.created.length, 1);
