@@ -50,11 +50,17 @@ export interface User {
   readonly gid: number;
 }
 
+export interface ArenaOptions {
+  /** Whom the server runs as; absent: as the tests do. */
+  readonly user?: User;
+  readonly auth?: "sigv4" | "none";
+}
+
 /** Starts an arena before the tests of a file and takes it down after them; nothing may be left then. */
-export function useArena(options: { user?: User; skip?: string | false } = {}): () => Arena {
+export function useArena(options: ArenaOptions & { readonly skip?: string | false } = {}): () => Arena {
   let arena: Arena | undefined;
   before(async () => {
-    if (!options.skip) arena = await Arena.start(options.user);
+    if (!options.skip) arena = await Arena.start(options);
   });
   after(async () => arena?.close());
   return () => {
@@ -90,14 +96,13 @@ export class Arena {
     });
   }
 
-  /** `user`: whom the server runs as; absent: as the tests do. */
-  static async start(user?: User): Promise<Arena> {
+  static async start({ user, auth = "sigv4" }: ArenaOptions = {}): Promise<Arena> {
     const dataDirectory = mkdtempSync(join(tmpdir(), "hornero-security-"));
     if (user) chownSync(dataDirectory, user.uid, user.gid);
     const as = user
       ? ["setpriv", `--reuid=${user.uid}`, `--regid=${user.gid}`, "--clear-groups", "--no-new-privs"]
       : [];
-    const [command, ...args] = [...as, process.execPath, CHILD, dataDirectory];
+    const [command, ...args] = [...as, process.execPath, CHILD, dataDirectory, auth];
     const child = spawn(command ?? "", args, { stdio: ["ignore", "ignore", "pipe", "ipc"], cwd: "/" });
     const words = { text: "" };
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {

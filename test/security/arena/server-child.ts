@@ -16,9 +16,9 @@ export interface ServerFacts {
   readonly walls: Walls;
 }
 
-const [data = ""] = process.argv.slice(2);
+const [data = "", auth = ""] = process.argv.slice(2);
 const configuration = readConfiguration(
-  { data, port: "0", pool: "1", drain: "0", logLevel: "warn", driver: "bubblewrap" },
+  { data, auth, port: "0", pool: "1", drain: "0", logLevel: "warn", driver: "bubblewrap" },
   {},
 );
 const logger = createLogger({
