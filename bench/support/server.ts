@@ -16,6 +16,12 @@ const STOP_MS_MAX = 20_000;
 const ASK_AGAIN_MS = 2;
 const HEALTH = "GET /_hornero/health HTTP/1.1\r\nhost: bench\r\n\r\n";
 
+/** How `npm start` runs a server: V8 and malloc take these at their start only. */
+interface Launcher {
+  readonly SERVER_FLAGS: readonly string[];
+  readonly SERVER_VARIABLES: Readonly<Record<string, string>>;
+}
+
 export interface ServerOptions {
   readonly driver: string;
   /** Sandboxes that wait per kind; 0 switches the pool off. */
@@ -37,10 +43,12 @@ export interface BenchServer {
 export async function startServer({ driver, pool, nodeOptions = [] }: ServerOptions): Promise<BenchServer> {
   const dataDirectory = await mkdtemp(join(tmpdir(), "hornero-bench-"));
   const port = await freePort();
+  const launcher = (await import(join(ROOT, "scripts/run.mjs"))) as Launcher;
   const startMs = performance.now();
   const child = spawn(
     process.execPath,
     [
+      ...launcher.SERVER_FLAGS,
       ...nodeOptions,
       join(ROOT, "src/cli/main.ts"),
       "--data",
@@ -59,7 +67,10 @@ export async function startServer({ driver, pool, nodeOptions = [] }: ServerOpti
         "error",
       ],
     ],
-    { env: { ...SCRUBBED, HOME: dataDirectory }, stdio: ["ignore", "ignore", "pipe"] },
+    {
+      env: { ...SCRUBBED, ...launcher.SERVER_VARIABLES, HOME: dataDirectory },
+      stdio: ["ignore", "ignore", "pipe"],
+    },
   );
   let said = "";
   child.stderr.on("data", (chunk: Buffer) => {
