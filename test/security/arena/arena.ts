@@ -108,8 +108,12 @@ export class Arena {
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       words.text = (words.text + text).slice(-SERVER_WORDS_MAX);
     });
-    const ended = once(child, "exit").then(() => assert.fail(`the server did not start: ${words.text}`));
-    const [facts] = (await Promise.race([once(child, "message"), ended])) as [ServerFacts];
+    const ended = once(child, "exit").then(() => undefined);
+    const [facts] = ((await Promise.race([once(child, "message"), ended])) ?? []) as [ServerFacts?];
+    if (!facts) {
+      rmSync(dataDirectory, { recursive: true });
+      assert.fail(`the server did not start: ${words.text}`);
+    }
     const arena = new Arena({ child, words, facts, dataDirectory });
     await arena.deploy("bystander", { runtime: "nodejs24.x", files: { "index.mjs": NODE_AGENT } });
     return arena;
