@@ -8,7 +8,7 @@ import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm, stat, truncate, writeFile, appendFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 import { ManualClock } from "../../kernel/clock.ts";
 import { MemoryStore } from "../../store/memory.ts";
@@ -204,7 +204,7 @@ test("on disk the oldest segments go first, over all groups", async (t) => {
     await read(logs, i % 2 ? "odd" : "even", { limit: 1 });
   }
   // The write that exceeds the bound is told of before its eviction is done.
-  while (logs.stats.storedBytes > bytesMax) await setImmediate();
+  while (logs.stats.storedBytes > bytesMax) await turn();
   assert.ok(logs.stats.evictedSegments > 0);
   const left = [...(await read(logs, "even")), ...(await read(logs, "odd"))].map((event) =>
     Number.parseInt(event.message, 10),
