@@ -77,7 +77,7 @@ exports.handler = async (event, context) => ({
   uid: process.getuid(),
   writes: Object.fromEntries(["/var/task", "/var/runtime", "/opt", "/usr", "/"].map((folder) =>
     [folder, attempt(() => fs.writeFileSync(folder + "/x", "x")) ?? "written"])),
-  tmpMb: Math.round(fs.statfsSync("/tmp").blocks * fs.statfsSync("/tmp").bsize / 2 ** 20),
+  tmpMb: Math.floor(fs.statfsSync("/tmp").bavail * fs.statfsSync("/tmp").bsize / 2 ** 20),
 });`;
 const READ_ONLY = {
   "/var/task": "EROFS",
@@ -205,7 +205,7 @@ exports.handler = async ({ mb }) => {
   return written;
 };`;
     await deploy(lambda, "storage", { files: { "index.js": source }, MemorySize: 1024, Timeout: 30 });
-    assert.equal((await call(lambda, "storage", { mb: 500 })).body, 500);
+    assert.equal((await call(lambda, "storage", { mb: 510 })).body, 510);
     assert.deepEqual((await call(lambda, "storage")).body, ["data"]);
     assert.equal((await call(lambda, "storage", { mb: 520 })).body, "ENOSPC");
   });

@@ -40,6 +40,7 @@ const MIB = 1024 * 1024;
 const TEMPLATES_MAX = 16;
 /** An empty file system is a few extents; more than this is none of ours. */
 const TEMPLATE_BYTES_MAX = 16 * MIB;
+const BLOCK_BYTES = 4096;
 const MKFS_TIMEOUT_MS = 10_000;
 const MKFS = [
   ...["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode"],
@@ -153,7 +154,7 @@ export class ImageStorage implements TemporaryStorage {
     const image = this.#newImage(bytes);
     try {
       await makeFileSystem(image);
-      const template = dataExtents(image, bytes, TEMPLATE_BYTES_MAX).map(({ offset, length }) => {
+      const template = dataExtents(image, imageBytes(bytes), TEMPLATE_BYTES_MAX).map(({ offset, length }) => {
         const data = Buffer.alloc(length);
         readSync(image, data, 0, length, offset);
         return { offset, data };
@@ -167,11 +168,22 @@ export class ImageStorage implements TemporaryStorage {
     }
   }
 
+  /** With `bytes` free, as on AWS: what ext4 takes for itself comes on top. */
   #newImage(bytes: number): number {
     const image = openSync(this.#directory, O_TMPFILE, 0o600);
-    ftruncateSync(image, bytes);
+    ftruncateSync(image, imageBytes(bytes));
     return image;
   }
+}
+
+/**
+ * Size of an ext4 image in which `freeBytes` can be written: the kernel keeps 2 % back, at most 16 MiB (s_resv_clusters),
+ * an inode of 256 bytes is made for every 16 KiB, and bitmaps and descriptors are 1/8192 and a little.
+ */
+function imageBytes(freeBytes: number): number {
+  const kept = Math.min(freeBytes / 48, 16 * MIB);
+  const bytes = ((freeBytes + kept) * 64) / 63 + freeBytes / 8192 + MIB / 4;
+  return Math.ceil(bytes / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
 async function makeFileSystem(image: number): Promise<void> {
