@@ -78,14 +78,14 @@ const cases: Case[] = [
     members: { Runtime: "nodejs12.x" },
     code: "InvalidParameterValueException",
     message:
-      "The runtime parameter of nodejs12.x is no longer supported for creating or updating AWS Lambda functions. We recommend you use the new runtime (nodejs24.x) while creating or updating functions.",
+      "The runtime parameter of nodejs12.x is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported runtime while creating or updating functions.",
   },
   {
     what: "a runtime that never was",
     members: { Runtime: "cobol60" },
     code: "InvalidParameterValueException",
     message:
-      /^Value cobol60 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: \[nodejs20\.x, .*\] or be a valid ARN$/,
+      /^Value cobol60 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: \[nodejs26\.x, .*\] or be a valid ARN$/,
   },
   {
     what: "SnapStart of a runtime without it",

@@ -23,6 +23,7 @@ import {
 import { resolveLayers } from "./layers.ts";
 import type { LayerResolver, RoleChecker } from "./ports.ts";
 import type { FunctionSettings, LoggingRecord, VpcRecord } from "./records.ts";
+import { RESERVED_VARIABLES } from "../runtimes/environment-variables.ts";
 import { checkRuntime, checkSnapStart } from "./runtime-ids.ts";
 
 export interface SettingsChecks {
@@ -38,27 +39,6 @@ type Members = Omit<UpdateFunctionConfigurationRequest, "FunctionName" | "Revisi
 
 const ROLE_PATTERN = /^arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role\/?[a-zA-Z_0-9+=,.@\-_/]+$/;
 const VARIABLE_NAME_PATTERN = /^[a-zA-Z]([a-zA-Z0-9_])+$/;
-
-/** [docs: configuration-envvars]. Names that start with `_` are refused by their pattern. */
-const RESERVED_VARIABLES: ReadonlySet<string> = new Set([
-  "AWS_ACCESS_KEY",
-  "AWS_ACCESS_KEY_ID",
-  "AWS_DEFAULT_REGION",
-  "AWS_EXECUTION_ENV",
-  "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-  "AWS_LAMBDA_FUNCTION_NAME",
-  "AWS_LAMBDA_FUNCTION_VERSION",
-  "AWS_LAMBDA_INITIALIZATION_TYPE",
-  "AWS_LAMBDA_LOG_GROUP_NAME",
-  "AWS_LAMBDA_LOG_STREAM_NAME",
-  "AWS_LAMBDA_MAX_CONCURRENCY",
-  "AWS_LAMBDA_RUNTIME_API",
-  "AWS_REGION",
-  "AWS_SECRET_ACCESS_KEY",
-  "AWS_SESSION_TOKEN",
-  "LAMBDA_RUNTIME_DIR",
-  "LAMBDA_TASK_ROOT",
-]);
 
 /** Throws AwsError. `name` is the function's, for its log group. */
 export async function settingsForCreate(

@@ -13,7 +13,7 @@ import type { Logger } from "../../telemetry/logger.ts";
 import type { Meter } from "../metering/meter.ts";
 import type { FunctionVersion, Invocation } from "../model.ts";
 import type { FunctionDirectory } from "./directory.ts";
-import { record, type Runner } from "./invoke.ts";
+import { record, type Runner } from "./run.ts";
 
 /** Waits before the second and the third attempt after a function's error. */
 const RETRY_WAITS_MS = [60_000, 120_000];

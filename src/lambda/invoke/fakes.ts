@@ -4,7 +4,7 @@ import type { RequestContext } from "../../wire/service.ts";
 import { fakeVersion } from "../environment/fakes.ts";
 import type { Usage } from "../metering/usage.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
-import type { Runner } from "./invoke.ts";
+import type { Runner } from "./run.ts";
 
 export const REQUEST_ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 

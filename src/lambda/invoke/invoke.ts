@@ -8,15 +8,11 @@ import type { Clock } from "../../kernel/clock.ts";
 import { INVOKE_EVENT_BYTES_MAX, INVOKE_REQUEST_BYTES_MAX } from "../../limits.ts";
 import type { RequestContext, OperationHandler } from "../../wire/service.ts";
 import type { Meter } from "../metering/meter.ts";
-import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+import type { FunctionVersion, Invocation } from "../model.ts";
 import type { AsynchronousQueue } from "./asynchronous.ts";
 import type { FunctionDirectory } from "./directory.ts";
+import { record, type Runner } from "./run.ts";
 import { newTraceHeader } from "./trace.ts";
-
-/** Runs one invocation somewhere: placement. */
-export interface Runner {
-  run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome>;
-}
 
 export interface InvokeOptions {
   readonly directory: FunctionDirectory;
@@ -84,21 +80,6 @@ class Invoke {
     if (outcome.logTail !== undefined) response.LogResult = outcome.logTail.toString("base64");
     return response;
   }
-}
-
-/** One invocation into the meter: before its answer leaves, so that nothing that was answered goes unmetered. */
-export function record(
-  meter: Pick<Meter, "record">,
-  version: FunctionVersion,
-  outcome: InvocationOutcome,
-): void {
-  meter.record({
-    functionArn: version.functionArn,
-    version: version.version,
-    billedMs: outcome.report.billedMs,
-    memoryMb: version.memoryMb,
-    ephemeralStorageMb: version.ephemeralStorageMb,
-  });
 }
 
 function eventOf(payload: Buffer | undefined, type: string): Buffer {

@@ -9,7 +9,7 @@ import { SandboxError } from "../sandbox.ts";
 import type { StartMessage } from "../spawner/protocol.ts";
 
 /** Spawners that can follow a dead one after root was given up. Ours: spawners do not die by themselves. */
-const STANDBYS = 8;
+const STANDBYS = 4;
 
 /** A small heap: it holds a few maps, and a fork copies its page tables. */
 const NODE_FLAGS = [

@@ -101,7 +101,10 @@ export function defineCode(define: Define, fixture: () => Fixture): void {
     const task = fixture().code({ "index.js": "the code" });
     await agent.sandbox.specialise({ code: layered(task), memoryMb: 128, ephemeralStorageMb: 1024 });
     const size = Number(await agent.call("fileSystemBytes", { path: "/tmp" }));
-    assert(size > 1000 * MIB && size <= 1056 * MIB, `${size} bytes, with what the file system takes for itself`);
+    assert(
+      size > 1000 * MIB && size <= 1056 * MIB,
+      `${size} bytes, with what the file system takes for itself`,
+    );
     assert.equal(((await allocate(700, "b")) as { status: number }).status, 0, "700 MB in 1,024 MB");
     assert.notEqual(((await allocate(400, "c")) as { status: number }).status, 0, "1,100 MB in 1,024 MB");
   });

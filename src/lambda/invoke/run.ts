@@ -1,0 +1,23 @@
+/** What synchronous and asynchronous invocation share: who runs an invocation, and that it is metered. */
+import type { Meter } from "../metering/meter.ts";
+import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+
+/** Runs one invocation somewhere: placement. */
+export interface Runner {
+  run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome>;
+}
+
+/** One invocation into the meter: before its answer leaves, so that nothing that was answered goes unmetered. */
+export function record(
+  meter: Pick<Meter, "record">,
+  version: FunctionVersion,
+  outcome: InvocationOutcome,
+): void {
+  meter.record({
+    functionArn: version.functionArn,
+    version: version.version,
+    billedMs: outcome.report.billedMs,
+    memoryMb: version.memoryMb,
+    ephemeralStorageMb: version.ephemeralStorageMb,
+  });
+}
