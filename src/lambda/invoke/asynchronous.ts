@@ -2,7 +2,7 @@
  * Asynchronous invocation, the part in memory: accepted events wait in a bounded queue, run as concurrency allows, and
  * are tried again as on AWS: a function's error twice more, after one and two minutes; a throttle or a fault of the
  * platform with back-off from one second to five minutes, for up to six hours. Events that wait here do not survive a
- * restart yet; docs/compat/functions.md says so.
+ * restart yet; docs/compat/invocation.md says so.
  */
 import { AwsError, serviceException } from "../../errors.ts";
 import { assert } from "../../kernel/assert.ts";
