@@ -197,6 +197,7 @@ suite("argument checks", () => {
 const [bwrap] = ["/usr/bin/bwrap", "/usr/local/bin/bwrap"].filter(
   (path) => spawnSync(path, ["--unshare-user", "--ro-bind", "/", "/", "true"]).status === 0,
 );
+const CHECKOUT = join(import.meta.dirname, "..", "..", "..");
 const architecture = process.arch === "arm64" ? "arm64" : "x64";
 
 /** Runs a command under the filter (or without, to show that the walls alone would allow it) with all capabilities of a user namespace. */
@@ -218,8 +219,8 @@ function run(command: readonly string[], filtered = true): { status: number | nu
       "ALL",
     ];
     const mounts = ["--dev-bind", "/", "/", "--proc", "/proc", "--tmpfs", "/tmp"];
-    // The checkout, and Node with it, may lie below the /tmp that was just hidden.
-    mounts.push("--ro-bind", dirname(process.execPath), dirname(process.execPath));
+    // The checkout may lie below the /tmp that was just hidden, and Node and the probes are in it.
+    for (const folder of [CHECKOUT, dirname(process.execPath)]) mounts.push("--ro-bind", folder, folder);
     const flags = [...walls, ...mounts, "--die-with-parent", ...(filtered ? ["--seccomp", "3"] : []), "--"];
     const result = spawnSync(bwrap, [...flags, ...command], {
       stdio: ["ignore", "pipe", "pipe", filter],
