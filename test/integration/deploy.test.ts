@@ -38,7 +38,8 @@ function folder(name: string, files: Readonly<Record<string, string>>): string {
 }
 
 function deploy(path: string, ...options: string[]): Promise<Ran> {
-  return hornero(["deploy", path, ...options], { data: server.dataDirectory });
+  // An interpreter that the machine lacks is fetched meanwhile.
+  return hornero(["deploy", path, ...options], { data: server.dataDirectory, limitMs: 240_000 });
 }
 
 async function deployed(path: string, ...options: string[]): Promise<void> {
