@@ -19,6 +19,8 @@ let server: TestServer;
 let lambda: LambdaClient;
 let root: string;
 before(async () => {
+  // Whoever runs the tests can fetch interpreters; the server's user may lack the settings of npm for that.
+  await runtimesAtHand("nodejs");
   root = mkdtempSync(join(tmpdir(), "hornero-deploy-"));
   server = await startTestServer({ args: sharedRuntimes });
   lambda = server.lambda();
@@ -38,8 +40,7 @@ function folder(name: string, files: Readonly<Record<string, string>>): string {
 }
 
 function deploy(path: string, ...options: string[]): Promise<Ran> {
-  // An interpreter that the machine lacks is fetched meanwhile.
-  return hornero(["deploy", path, ...options], { data: server.dataDirectory, limitMs: 240_000 });
+  return hornero(["deploy", path, ...options], { data: server.dataDirectory });
 }
 
 async function deployed(path: string, ...options: string[]): Promise<void> {
