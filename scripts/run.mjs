@@ -11,7 +11,7 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
  * A server idles in half the memory with a small young generation and few malloc arenas; under load neither shows.
  * V8 and malloc take both at their start only.
  */
-export const SERVER_FLAGS = ["--max-semi-space-size=4"];
+export const SERVER_FLAGS = ["--max-semi-space-size=2"];
 export const SERVER_VARIABLES = {
   MALLOC_ARENA_MAX: "2",
   // From the first file on, so that nothing is left to strip types of: the stripper alone is 9 MB. src/cli/compile-cache.ts

@@ -36,7 +36,7 @@ export interface SqliteStoreOptions {
 
 const DATABASE_BYTES_MAX_DEFAULT = 2 ** 40;
 /** The worker's heap holds one batch and the longest listing; its idle share is set by the small young generation. */
-const WORKER_LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 1024 };
+const WORKER_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 1024 };
 
 /**
  * Opens the store in `directory`. Rejects with StoreLocked when another process owns the folder and with StoreFailure when the
