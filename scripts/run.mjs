@@ -56,25 +56,26 @@ export function run(file, args, options = {}) {
 function everybodysPlace() {
   const node = node24();
   if (process.getuid?.() !== 0 || isOpen(ROOT)) return [node, ROOT];
-  const show = 'mkdir -p "$1" && mount --bind "$2" "$1" && shift 2 && exec "$@"';
   // An installed package needs those beside it.
   const base = basename(dirname(ROOT)) === "node_modules" ? dirname(dirname(ROOT)) : ROOT;
   const inOpenPlace = (path) => join(OPEN_PLACE, relative(base, path));
   const seen = node.startsWith(`${base}/`) ? inOpenPlace(node) : node;
-  return [
-    "unshare",
-    "--mount",
-    "--propagation",
-    "private",
-    "sh",
-    "-c",
-    show,
-    "sh",
-    OPEN_PLACE,
-    base,
-    seen,
-    inOpenPlace(ROOT),
-  ];
+  return [...showAt(OPEN_PLACE, base), seen, inOpenPlace(ROOT)];
+}
+
+/** The beginning of a command that runs with `folder` shown at `place`, in a mount namespace of its own. */
+function showAt(place, folder) {
+  const show = 'mkdir -p "$1" && mount --bind "$2" "$1" && shift 2 && exec "$@"';
+  return ["unshare", "--mount", "--propagation", "private", "sh", "-c", show, "sh", place, folder];
+}
+
+/**
+ * For the tests, whose servers give up root as well: the command that runs `file` where everybody may enter; undefined
+ * when this checkout is such a place.
+ */
+export function whereEverybodyEnters(file, args) {
+  if (process.getuid?.() !== 0 || ROOT === OPEN_PLACE || isOpen(ROOT)) return undefined;
+  return [...showAt(OPEN_PLACE, ROOT), process.execPath, join(OPEN_PLACE, file), ...args];
 }
 
 /** Whether everybody may enter the folder and all that are above it. */

@@ -6,10 +6,16 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { whereEverybodyEnters } from "./run.mjs";
 import { ensureNpmPackages, ensureServerUser, ensureSystemPackages, node24, onPath, ROOT } from "./setup.mjs";
 
 const AWS_TOOLS = ["awscli==1.45.11", "boto3==1.43.11"];
 const args = process.argv.slice(2);
+const elsewhere = whereEverybodyEnters("scripts/test.mjs", args);
+if (elsewhere) {
+  const [command, ...rest] = elsewhere;
+  process.exit(spawnSync(command, rest, { stdio: "inherit" }).status ?? 1);
+}
 const styleOnly = args.includes("--style");
 const files = args.filter((arg) => !arg.startsWith("--"));
 
