@@ -15,11 +15,11 @@ import {
   LambdaClient,
   waitUntilFunctionActiveV2,
 } from "@aws-sdk/client-lambda";
-import { zipSync, type Zippable } from "fflate";
 import type { Wall, Walls } from "../../../src/lambda/sandbox/sandbox.ts";
 import { BASH_BOOTSTRAP, NODE_AGENT, PYTHON_AGENT } from "./agents.ts";
 import { familyOf, instanceOf, leftovers } from "./leaks.ts";
 import type { ServerFacts } from "./server-child.ts";
+import { zipOf } from "../../support/server.ts";
 
 const CHILD = join(import.meta.dirname, "server-child.ts");
 const ROLE = "arn:aws:iam::000000000000:role/tests";
@@ -258,16 +258,6 @@ export class Agent {
 export function claims(t: TestContext, wall: Wall): boolean {
   if (!wall.holds) t.skip(`not claimed: ${wall.detail}`);
   return wall.holds;
-}
-
-/** A deployment package; a `bootstrap` can be executed. */
-export function zipOf(files: Readonly<Record<string, string>>): Uint8Array {
-  const UNIX = 3;
-  const entries = Object.entries(files).map(([name, text]): [string, Zippable[string]] => {
-    const mode = name === "bootstrap" ? 0o100_755 : 0o100_644;
-    return [name, [Buffer.from(text), { os: UNIX, attrs: (mode << 16) >>> 0 }]];
-  });
-  return zipSync(Object.fromEntries(entries));
 }
 
 function parsed(text: string): unknown {
