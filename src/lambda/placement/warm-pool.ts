@@ -2,14 +2,15 @@
  * Sandboxes with a booted but generic runtime that wait for a function: a cold start then only mounts the code, sets
  * limits and loads the handler. Kept per kind (runtime and, where the interpreter is told its heap at boot, memory size).
  *
- * A kind is kept warm while it is in use. Its target follows the demand of the last minute. Refilling waits until nobody
- * waits for a cold start: a refill that competes with a burst makes the burst many times longer.
+ * How many of a kind should wait is pool-demand.ts. Refilling waits until nobody waits for a cold start: a refill that
+ * competes with a burst makes the burst many times longer.
  */
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError, deferred } from "../../kernel/deferred.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { LinkConnection } from "../environment/link-connection.ts";
 import { SandboxError, type Sandbox, type SandboxDriver, type SandboxSpec } from "../sandbox/sandbox.ts";
+import { PoolDemand } from "./pool-demand.ts";
 
 /** A sandbox whose runtime is booting or has booted, and belongs to nobody yet. */
 export interface Generic {
@@ -34,9 +35,8 @@ export interface WarmPoolOptions {
   readonly sizeTotalMax: number;
 }
 
-/** A kind nobody asked for during this time gives its sandboxes back. */
-const KIND_IDLE_MS = 15 * 60_000;
-const DEMAND_WINDOW_MS = 60_000;
+/** After bursts, a kind has at most so many times `sizePerKind` in stock. */
+const BURST_SIZE_FACTOR = 16;
 /** A generic runtime that has not booted by then never will: tens of times what a loaded machine takes. */
 const BOOT_TIMEOUT_MS = 30_000;
 /** How often what nobody needs any more is given back. */
@@ -47,9 +47,7 @@ const QUIET_MS = 50;
 interface Shelf {
   readonly kind: GenericKind;
   readonly waiting: Generic[];
-  /** Times of recent takes, newest last. */
-  demand: number[];
-  lastTakenMs: number;
+  readonly demand: PoolDemand;
 }
 
 export class WarmPool {
@@ -82,10 +80,7 @@ export class WarmPool {
   /** One of that kind: a waiting one, or a new one that is still booting. Rejects with SandboxError. */
   async take(kind: GenericKind): Promise<Generic> {
     const shelf = this.#shelf(kind);
-    const nowMs = this.#options.clock.monotonicMs();
-    shelf.lastTakenMs = nowMs;
-    shelf.demand.push(nowMs);
-    if (shelf.demand.length > this.#options.sizeTotalMax) shelf.demand.shift();
+    shelf.demand.taken(this.#options.clock.monotonicMs());
     return shelf.waiting.pop() ?? this.create(kind.spec);
   }
 
@@ -151,7 +146,13 @@ export class WarmPool {
   #shelf(kind: GenericKind): Shelf {
     let shelf = this.#shelves.get(kind.key);
     if (!shelf) {
-      shelf = { kind, waiting: [], demand: [], lastTakenMs: this.#options.clock.monotonicMs() };
+      const { clock, sizePerKind, sizeTotalMax } = this.#options;
+      const sizeMax = Math.min(sizeTotalMax, sizePerKind * BURST_SIZE_FACTOR);
+      const demand = new PoolDemand(
+        { sizeMin: Math.min(sizePerKind, sizeMax), sizeMax },
+        clock.monotonicMs(),
+      );
+      shelf = { kind, waiting: [], demand };
       this.#shelves.set(kind.key, shelf);
       this.#scheduleTidy();
     }
@@ -231,9 +232,8 @@ export class WarmPool {
   #tidy(): void {
     const nowMs = this.#options.clock.monotonicMs();
     for (const [key, shelf] of this.#shelves) {
-      const isUsed = nowMs - shelf.lastTakenMs <= KIND_IDLE_MS;
-      if (!isUsed) this.#shelves.delete(key);
-      const surplus = shelf.waiting.length - (isUsed ? this.#target(shelf, nowMs) : 0);
+      if (!shelf.demand.isUsed(nowMs)) this.#shelves.delete(key);
+      const surplus = shelf.waiting.length - shelf.demand.target(nowMs);
       if (surplus <= 0) continue;
       // The ones that have waited longest.
       for (const { sandbox } of shelf.waiting.splice(0, surplus))
@@ -250,16 +250,9 @@ export class WarmPool {
     let missingMost = 0;
     for (const shelf of this.#shelves.values()) {
       total += shelf.waiting.length;
-      const missing = this.#target(shelf, nowMs) - shelf.waiting.length;
+      const missing = shelf.demand.target(nowMs) - shelf.waiting.length;
       if (missing > missingMost) [found, missingMost] = [shelf, missing];
     }
     return total < this.#options.sizeTotalMax ? found : undefined;
-  }
-
-  #target(shelf: Shelf, nowMs: number): number {
-    const { sizePerKind, sizeTotalMax } = this.#options;
-    if (sizePerKind === 0) return 0;
-    shelf.demand = shelf.demand.filter((takenMs) => nowMs - takenMs < DEMAND_WINDOW_MS);
-    return Math.min(sizeTotalMax, Math.max(sizePerKind, Math.ceil(shelf.demand.length / 2)));
   }
 }
