@@ -235,6 +235,22 @@ class MemoryQueue implements DurableQueue {
     return true;
   }
 
+  async recall(): Promise<number> {
+    this.#assertOpen();
+    const nowMs = this.#clock.nowMs();
+    const leased = this.#messages.filter(({ receipt }) => receipt !== undefined);
+    for (const message of leased) {
+      message.receipt = undefined;
+      message.visibleAtMs = nowMs;
+    }
+    return leased.length;
+  }
+
+  async clear(limit: number): Promise<number> {
+    this.#assertOpen();
+    return this.#messages.splice(0, limit).length;
+  }
+
   async stats(): Promise<{ messages: number; visible: number; nextVisibleAtMs: number | undefined }> {
     this.#assertOpen();
     const nowMs = this.#clock.nowMs();

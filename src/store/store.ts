@@ -85,6 +85,16 @@ export interface DurableQueue {
   acknowledge(receipts: readonly string[]): Promise<number>;
   /** Makes a leased message visible again at `visibleAtMs`; `body`, when given, replaces its body. */
   release(receipt: string, options: { visibleAtMs: number; body?: Uint8Array }): Promise<boolean>;
+  /**
+   * Ends all leases: their messages are visible again at once, their receipts void. Resolves with how many. For the sole
+   * consumer of a queue that has begun anew and knows that whoever held the leases is gone.
+   */
+  recall(): Promise<number>;
+  /**
+   * Removes up to `limit` messages for good, whatever their state. Resolves with how many went: fewer than `limit` means
+   * that the queue was empty then.
+   */
+  clear(limit: number): Promise<number>;
   /** How many messages there are, and when the next one that is not visible now becomes so. */
   stats(): Promise<{ messages: number; visible: number; nextVisibleAtMs: number | undefined }>;
 }

@@ -11,6 +11,8 @@ import type { Bench } from "../conformance.ts";
 import { RevisionConflict, type Change, type ChangeEvent, type StoredRecord } from "../store.ts";
 
 const RUNS = 200;
+/** More than a history makes. */
+const MESSAGES_MAX = 1000;
 
 type Expectation = "none" | "absent" | "current" | "stale";
 
@@ -21,6 +23,8 @@ type Step =
   | { do: "receive"; limit: number; leaseMs: number }
   | { do: "acknowledge"; which: number[] }
   | { do: "release"; which: number; delayMs: number; replace: boolean }
+  | { do: "recall" }
+  | { do: "clear" }
   | { do: "advance"; byMs: number };
 
 interface StepChange {
@@ -80,6 +84,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("receive" as const), limit: fc.nat(3), leaseMs: fc.constantFrom(0, 5, 20) }),
   fc.record({ do: fc.constant("acknowledge" as const), which: fc.array(fc.nat(20), { maxLength: 3 }) }),
   fc.record({ do: fc.constant("release" as const), which: fc.nat(20), delayMs, replace: fc.boolean() }),
+  fc.record({ do: fc.constant("recall" as const) }),
+  fc.record({ do: fc.constant("clear" as const) }),
   fc.record({ do: fc.constant("advance" as const), byMs: fc.constantFrom(1, 5, 20) }),
 );
 
@@ -159,6 +165,12 @@ class History {
         assert.equal(released, this.#queue.release(receipt.model, options));
         break;
       }
+      case "recall":
+        assert.equal(await queue.recall(), this.#queue.recall());
+        break;
+      case "clear":
+        assert.equal(await queue.clear(MESSAGES_MAX), this.#queue.clear());
+        break;
       case "advance":
         clock.advance(step.byMs);
         break;
@@ -306,6 +318,19 @@ class ModelQueue {
     message.visibleAtMs = options.visibleAtMs;
     message.body = options.body ?? message.body;
     return true;
+  }
+
+  recall(): number {
+    const leased = this.#messages.filter(({ receipt }) => receipt !== "");
+    for (const message of leased) {
+      message.receipt = "";
+      message.visibleAtMs = this.#clock.nowMs();
+    }
+    return leased.length;
+  }
+
+  clear(): number {
+    return this.#messages.splice(0).length;
   }
 
   stats(): { messages: number; visible: number; nextVisibleAtMs: number | undefined } {

@@ -10,6 +10,7 @@ export function queueTests(bench: Bench): void {
   deliveryTests(bench);
   leaseTests(bench);
   releaseTests(bench);
+  wholeQueueTests(bench);
   accountTests(bench);
 }
 
@@ -234,6 +235,49 @@ function releaseTests(bench: Bench): void {
     assert.equal(await queue.acknowledge([current]), 1);
     assert.equal(await queue.release(current, { visibleAtMs }), false);
     assert.equal((await queue.stats()).messages, 0);
+  });
+}
+
+function wholeQueueTests(bench: Bench): void {
+  it("recalls what is leased, in its old place, and leaves what is delayed alone", async () => {
+    const queue = bench.store.queue(bench.unique("queue"));
+    const other = bench.store.queue(bench.unique("queue"));
+    const visibleAtMs = bench.clock.nowMs() + 500;
+    await queue.append([message("a"), { ...message("later"), visibleAtMs }, message("b"), message("c")]);
+    await other.append([message("x")]);
+    const kept = await receiveOne(other);
+    const [first, second] = await queue.receive({ limit: 2, leaseMs: 60_000 });
+    assert(first && second);
+    assert.equal(await queue.recall(), 2);
+    assert.equal(await queue.acknowledge([first.receipt]), 0);
+    assert.equal(await queue.release(second.receipt, { visibleAtMs }), false);
+    const again = await queue.receive(LEASE);
+    assert.deepEqual(texts(again), ["a", "b", "c"]);
+    assert.deepEqual(
+      again.map(({ receiveCount }) => receiveCount),
+      [2, 2, 1],
+    );
+    assert.equal(await other.acknowledge([kept]), 1);
+    assert.equal(await bench.store.queue(bench.unique("never used")).recall(), 0);
+  });
+
+  it("clears messages of every state, so many at a time", async () => {
+    const name = bench.unique("queue");
+    const queue = bench.store.queue(name);
+    const other = bench.store.queue(bench.unique("queue"));
+    const visibleAtMs = bench.clock.nowMs() + 500;
+    await other.append([message("x")]);
+    await queue.append([message("leased"), { ...message("delayed"), visibleAtMs }, message("visible")]);
+    const [leased] = await queue.receive({ limit: 1, leaseMs: 60_000 });
+    assert.equal(await queue.clear(2), 2);
+    assert.equal((await queue.stats()).messages, 1);
+    assert.equal(await queue.clear(2), 1);
+    assert.equal(await queue.clear(2), 0);
+    assert.equal(await queue.acknowledge([leased?.receipt ?? ""]), 0);
+    assert.deepEqual(await bench.store.queueNames(name), []);
+    assert.equal((await other.stats()).messages, 1);
+    await queue.append([message("new")]);
+    assert.deepEqual(texts(await queue.receive(LEASE)), ["new"]);
   });
 }
 

@@ -133,6 +133,10 @@ export class Engine {
         return this.#queues.acknowledge(request);
       case "release":
         return this.#queues.release(request);
+      case "recall":
+        return this.#queues.recall(request);
+      case "clear":
+        return this.#queues.clear(request);
       default:
         return unreachable(request, "write request");
     }

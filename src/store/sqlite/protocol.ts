@@ -42,7 +42,9 @@ export type WriteRequest =
       readonly receipt: string;
       readonly visibleAtMs: number;
       readonly body: Uint8Array<ArrayBuffer> | undefined;
-    };
+    }
+  | { readonly op: "recall"; readonly queue: string; readonly nowMs: number }
+  | { readonly op: "clear"; readonly queue: string; readonly limit: number };
 
 export type Request = ReadRequest | WriteRequest | { readonly op: "close" };
 
@@ -98,6 +100,8 @@ export interface Results {
   receive: WireLease[];
   acknowledge: number;
   release: boolean;
+  recall: number;
+  clear: number;
   close: undefined;
 }
 

@@ -26,6 +26,9 @@ export class Queues {
   readonly #removeBody: StatementSync;
   readonly #release: StatementSync;
   readonly #replaceBody: StatementSync;
+  readonly #recall: StatementSync;
+  readonly #some: StatementSync;
+  readonly #removeMessage: StatementSync;
 
   constructor(database: DatabaseSync) {
     this.#queueId = database.prepare("SELECT id FROM queues WHERE name = ?");
@@ -66,6 +69,17 @@ export class Queues {
       WHERE sequence = ?3 AND queue_id = ?4 AND lease = ?5
     `);
     this.#replaceBody = database.prepare("UPDATE message_bodies SET body = ? WHERE sequence = ?");
+    this.#recall = database.prepare(`
+      UPDATE messages SET lease = 0, visible_at_ms = ?1, ready = 1 WHERE queue_id = ?2 AND lease > 0
+        AND (ready = 0 OR ready = 1)
+    `);
+    // Each half has its partial index; without the constants neither would be used.
+    this.#some = database.prepare(`
+      SELECT sequence FROM messages WHERE queue_id = ?1 AND ready = 1
+      UNION ALL SELECT sequence FROM messages WHERE queue_id = ?1 AND ready = 0
+      LIMIT ?2
+    `);
+    this.#removeMessage = database.prepare("DELETE FROM messages WHERE sequence = ?");
   }
 
   names(prefix: string): string[] {
@@ -134,6 +148,24 @@ export class Queues {
     if (changes === 0) return false;
     if (request.body !== undefined) this.#replaceBody.run(request.body, receipt.sequence);
     return true;
+  }
+
+  recall(request: Request<"recall">): number {
+    const queueId = this.#find(request.queue);
+    if (queueId === undefined) return 0;
+    return Number(this.#recall.run(request.nowMs, queueId).changes);
+  }
+
+  clear(request: Request<"clear">): number {
+    const queueId = this.#find(request.queue);
+    if (queueId === undefined) return 0;
+    const rows = this.#some.all(queueId, request.limit);
+    for (const row of rows) {
+      const sequence = Number(row["sequence"]);
+      this.#removeMessage.run(sequence);
+      this.#removeBody.run(sequence);
+    }
+    return rows.length;
   }
 
   /** Not cached: a rolled-back transaction takes the queue's row with it. */

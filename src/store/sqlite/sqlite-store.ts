@@ -205,6 +205,15 @@ class SqliteQueue implements DurableQueue {
     );
   }
 
+  async recall(): Promise<number> {
+    return this.#channel.send({ op: "recall", queue: this.#name, nowMs: this.#clock.nowMs() });
+  }
+
+  async clear(limit: number): Promise<number> {
+    assert(Number.isInteger(limit) && limit >= 0, "a limit is a whole number that is not negative");
+    return this.#channel.send({ op: "clear", queue: this.#name, limit });
+  }
+
   async stats(): Promise<{ messages: number; visible: number; nextVisibleAtMs: number | undefined }> {
     return this.#channel.send({ op: "stats", queue: this.#name, nowMs: this.#clock.nowMs() });
   }
