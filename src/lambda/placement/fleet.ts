@@ -1,6 +1,7 @@
 /** The environments of one function version at one revision, and the invocations that wait for one of them. */
 import type { Environment } from "../environment/environment.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+import { FunctionUsage } from "./usage.ts";
 
 /** An invocation that nobody serves yet; whoever takes it settles it. */
 export interface Waiter {
@@ -11,6 +12,8 @@ export interface Waiter {
 
 export class Fleet {
   readonly version: FunctionVersion;
+  /** How it is used: for keep-alive. */
+  readonly usage: FunctionUsage;
   readonly all = new Set<Environment>();
   /** IDLE or FROZEN, the one used last at the end. */
   readonly idle: Environment[] = [];
@@ -18,9 +21,14 @@ export class Fleet {
   readonly #waiting: Waiter[] = [];
   /** Environments that are being started for whoever waits when they are ready. */
   starting = 0;
+  /** A newer revision has taken over, or the version is gone: it serves those who wait for it, and nobody else. */
+  isRetired = false;
 
-  constructor(version: FunctionVersion) {
+  /** `before`: the fleet of the version's last revision, whose usage goes over. */
+  constructor(version: FunctionVersion, before?: Fleet) {
     this.version = version;
+    const { memoryMb } = version;
+    this.usage = before ? before.usage.succeed(memoryMb) : new FunctionUsage(memoryMb);
   }
 
   /** Has `invocation` served by the next environment that becomes idle or by whoever takes it first. */

@@ -1,15 +1,26 @@
 /**
- * How long environments wait: an idle one is frozen after a short while and ends after its keep-alive; under memory
- * pressure those that waited longest end first, and before them the waiting generic sandboxes.
+ * How long environments wait. Each function version has a plan (keep-alive-plan.ts), made from how it was used (usage.ts): the
+ * windows of idle time in which an environment should be there. One that is outside of them ends; one that will be wanted
+ * again is made just before. An idle environment is frozen after a short while and ends at its greatest age whatever the
+ * plan says; under memory pressure those go that are the cheapest to lose, and before them the waiting generic sandboxes.
+ *
+ * Nothing is swept: a version is looked at when its plan, a freeze or an age is due, so that idle ones cost nothing.
  */
 import { readFileSync } from "node:fs";
 import type { Clock } from "../../kernel/clock.ts";
+import { DeadlineQueue } from "../../kernel/deadline-queue.ts";
 import type { Environment } from "../environment/environment.ts";
+import type { Fleet as PlacementFleet } from "./fleet.ts";
+import { evictionOrder } from "./keep-alive-eviction.ts";
+import { planWarmth, type WarmWindow } from "./keep-alive-plan.ts";
+import { FunctionUsage } from "./usage.ts";
 
 export interface KeepAliveOptions {
   readonly clock: Clock;
-  /** An idle environment ends after this time. */
+  /** Waiting of a 128 MB environment that is worth an avoided cold start; without `adapts`, every idle environment's time. */
   readonly keepAliveMs: number;
+  /** Whether the time follows each function's arrivals. Default: no. */
+  readonly adapts?: boolean;
   /** An environment ends at this age even when it is used: its credentials and its code grow old. */
   readonly ageMsMax: number;
   /** Bytes the machine can still give; undefined where it cannot tell. */
@@ -18,68 +29,228 @@ export interface KeepAliveOptions {
   readonly reserveBytes: number;
 }
 
-export interface KeepAliveActions {
-  /** Environments that are IDLE or FROZEN, now. */
-  readonly idle: () => Environment[];
-  readonly evict: (environment: Environment, reason: string) => void;
-  readonly shrinkPool: (count: number) => Promise<number>;
+/** A version's environments, as keep-alive sees them. */
+export interface KeptFleet {
+  readonly usage: FunctionUsage;
+  /** IDLE or FROZEN, the one used last at the end. */
+  readonly idle: readonly Environment[];
+  /** Environments that are being started. */
+  readonly starting: number;
 }
 
-/** The sweep's own pace. */
-const SWEEP_MS = 1000;
+export interface KeepAliveActions<Fleet extends KeptFleet> {
+  /** All that there are. */
+  readonly fleets: () => Iterable<Fleet>;
+  /** Takes it out of its fleet's idle ones at once. */
+  readonly evict: (environment: Environment, reason: string) => void;
+  readonly shrinkPool: (count: number) => Promise<number>;
+  /** Starts an environment that nobody waits for. */
+  readonly prewarm: (fleet: Fleet) => void;
+}
+
+/** How often the machine's memory is looked at. */
+const PRESSURE_MS = 1000;
 /** Freezing costs a request to the spawner and thawing another: only for environments that are left alone. */
 const FREEZE_AFTER_MS = 2000;
-/** Evicted in one sweep under memory pressure; the next sweep looks again. */
-const EVICT_PER_SWEEP_MAX = 16;
+/** A version is not looked at more often. */
+const CHECK_MS_MIN = 10;
+/** Evicted at one look under memory pressure; the next look sees whether it was enough. */
+const EVICT_MAX = 16;
+/** Versions whose histories are kept; who was not used for longest is forgotten. */
+const HISTORIES_MAX = 20_000;
+/** Times at which something is due are not tidied up as long as they are fewer. */
+const DUE_MIN = 1024;
+/** A function of this size is worth waiting for as long as configured; twice the size, half as long. */
+const REFERENCE_MEMORY_MB = 128;
 
-export class KeepAlive {
+export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
   readonly #options: KeepAliveOptions;
-  #actions: KeepAliveActions | undefined;
-  #cancel: (() => void) | undefined;
+  #actions: KeepAliveActions<Fleet> | undefined;
+  readonly #due = new DeadlineQueue<Fleet>();
+  #dueMax = DUE_MIN;
+  /** Who has a history, the one looked at last at the end; and how many histories that is. */
+  readonly #remembered = new Map<FunctionUsage, number>();
+  #historyCount = 0;
+  #timer: { readonly dueMs: number; readonly cancel: () => void } | undefined;
+  #cancelPressure: (() => void) | undefined;
+  #isShortOfMemory = false;
 
   constructor(options: KeepAliveOptions) {
     this.#options = options;
   }
 
-  start(actions: KeepAliveActions): void {
+  start(actions: KeepAliveActions<Fleet>): void {
     this.#actions = actions;
-    this.#schedule();
+    this.#watchMemory();
   }
 
   stop(): void {
-    this.#cancel?.();
     this.#actions = undefined;
+    this.#cancelPressure?.();
+    this.#timer?.cancel();
   }
 
-  #schedule(): void {
-    this.#cancel = this.#options.clock.after(SWEEP_MS, () => {
-      this.#sweep();
-      if (this.#actions) this.#schedule();
+  /** An invocation of `fleet` begins. On the hot path: constant time. */
+  begin({ usage }: Fleet): void {
+    usage.begin(this.#options.clock.monotonicMs(), this.#adapts);
+  }
+
+  /** It has ended. */
+  end({ usage }: Fleet): void {
+    usage.end(this.#options.clock.monotonicMs());
+  }
+
+  /** An environment of `fleet` waits from now on. On the hot path: constant time, and mostly nothing. */
+  becameIdle(fleet: Fleet): void {
+    const waitMs = Math.min(FREEZE_AFTER_MS, fleet.usage.firstWaitMs);
+    this.#schedule(fleet, this.#options.clock.monotonicMs() + waitMs);
+  }
+
+  /** It takes nothing more, and `successor` may have come in its place with what was learned. */
+  forget({ usage }: Fleet, successor?: FunctionUsage): void {
+    usage.forget();
+    usage.nextCheckMs = Infinity;
+    this.#historyCount -= this.#remembered.get(usage) ?? 0;
+    this.#remembered.delete(usage);
+    if (successor) this.#remember(successor);
+  }
+
+  get #adapts(): boolean {
+    return this.#options.adapts === true;
+  }
+
+  /** Of one level of concurrency. Environments are made ahead of time for the first one only. */
+  #windows(usage: FunctionUsage, level: number): readonly WarmWindow[] {
+    return usage.windows(level, (history) => {
+      const { keepAliveMs } = this.#options;
+      if (!this.#adapts) return [{ fromMs: 0, toMs: keepAliveMs }];
+      const budgetMs = (keepAliveMs * REFERENCE_MEMORY_MB) / usage.memoryMb;
+      return planWarmth(history, { budgetMs, prewarm: level === 0 });
     });
   }
 
-  #sweep(): void {
-    const actions = this.#actions;
-    if (!actions) return;
-    const { clock, keepAliveMs, ageMsMax } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const idle = actions.idle();
-    for (const environment of idle) {
-      const idleMs = nowMs - environment.idleSinceMs;
-      if (idleMs >= keepAliveMs) actions.evict(environment, "keep-alive is over");
-      else if (nowMs - environment.createdMs >= ageMsMax)
-        actions.evict(environment, "reached its greatest age");
-      else if (idleMs >= FREEZE_AFTER_MS && environment.state === "IDLE") void environment.freeze();
-    }
-    this.#relieve(actions, idle);
+  #schedule(fleet: Fleet, dueMs: number): void {
+    const { usage } = fleet;
+    const nowMs = this.#options.clock.monotonicMs();
+    const atMs = Math.max(dueMs, nowMs + CHECK_MS_MIN);
+    if (usage.nextCheckMs <= atMs || atMs === Infinity || !this.#actions) return;
+    usage.nextCheckMs = atMs;
+    if (this.#due.size >= this.#dueMax) this.#compact();
+    this.#due.push(atMs, fleet);
+    this.#arm();
   }
 
-  #relieve(actions: KeepAliveActions, idle: Environment[]): void {
+  /** Drops times that are not true any more, when there may be as many of them as of others. */
+  #compact(): void {
+    this.#due.retain(({ usage }, dueMs) => usage.nextCheckMs === dueMs);
+    this.#dueMax = Math.max(DUE_MIN, 2 * this.#due.size);
+  }
+
+  /** One timer, for the first one that is due. */
+  #arm(): void {
+    const dueMs = this.#due.firstDueMs;
+    if (!this.#actions || dueMs === Infinity || (this.#timer && this.#timer.dueMs <= dueMs)) return;
+    const { clock } = this.#options;
+    this.#timer?.cancel();
+    const cancel = clock.after(dueMs - clock.monotonicMs(), () => {
+      this.#timer = undefined;
+      this.#checkDue();
+      this.#arm();
+    });
+    this.#timer = { dueMs, cancel };
+  }
+
+  #checkDue(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (let due = this.#due.takeDue(nowMs); due && this.#actions; due = this.#due.takeDue(nowMs)) {
+      const { item: fleet, dueMs } = due;
+      // Otherwise it was to be looked at earlier, and has been.
+      if (fleet.usage.nextCheckMs === dueMs) this.#check(fleet, this.#actions, nowMs);
+    }
+  }
+
+  #check(fleet: Fleet, actions: KeepAliveActions<Fleet>, nowMs: number): void {
+    const { usage } = fleet;
+    usage.nextCheckMs = Infinity;
+    usage.trim(nowMs);
+    this.#remember(usage);
+    const { wanted, dueMs, windowMs } = this.#wanted(usage, nowMs);
+    // The ones that wait longest.
+    for (const environment of fleet.idle.slice(0, Math.max(0, fleet.idle.length - wanted)))
+      actions.evict(environment, "keep-alive is over");
+    const isMissed = usage.busy === 0 && fleet.idle.length + fleet.starting === 0 && wanted > 0;
+    if (isMissed && windowMs > usage.prewarmedMs && !this.#isShortOfMemory) {
+      usage.prewarmedMs = windowMs;
+      actions.prewarm(fleet);
+    }
+    this.#schedule(fleet, Math.min(dueMs, this.#tend(fleet, actions, nowMs)));
+  }
+
+  /**
+   * How many idle environments there should be now, and when that changes. `windowMs`: when the window began in which the
+   * first level is; -Infinity for one that began when it became idle.
+   */
+  #wanted(usage: FunctionUsage, nowMs: number): { wanted: number; dueMs: number; windowMs: number } {
+    let [wanted, dueMs, windowMs] = [0, Infinity, -Infinity];
+    for (let level = usage.busy; level < usage.levels; level += 1) {
+      const sinceMs = usage.idleSinceMs(level);
+      const window = this.#windows(usage, level).find(({ toMs }) => sinceMs + toMs > nowMs);
+      if (!window) continue;
+      const isOpen = sinceMs + window.fromMs <= nowMs;
+      if (isOpen) wanted += 1;
+      dueMs = Math.min(dueMs, sinceMs + (isOpen ? window.toMs : window.fromMs));
+      if (level === 0 && isOpen && window.fromMs > 0) windowMs = sinceMs + window.fromMs;
+    }
+    return { wanted, dueMs, windowMs };
+  }
+
+  /** Freezes and ends what it is time for. Answers when it is time again. */
+  #tend({ idle }: Fleet, actions: KeepAliveActions<Fleet>, nowMs: number): number {
+    let dueMs = Infinity;
+    for (const environment of [...idle]) {
+      const oldMs = environment.createdMs + this.#options.ageMsMax;
+      const coldMs = environment.idleSinceMs + FREEZE_AFTER_MS;
+      if (nowMs >= oldMs) actions.evict(environment, "reached its greatest age");
+      else if (environment.state === "FROZEN") dueMs = Math.min(dueMs, oldMs);
+      else if (nowMs < coldMs) dueMs = Math.min(dueMs, oldMs, coldMs);
+      else {
+        void environment.freeze();
+        dueMs = Math.min(dueMs, oldMs);
+      }
+    }
+    return dueMs;
+  }
+
+  /** Histories are bounded: the version that was not looked at for longest loses its. */
+  #remember(usage: FunctionUsage): void {
+    const count = usage.historyCount;
+    if (count === 0) return;
+    this.#historyCount += count - (this.#remembered.get(usage) ?? 0);
+    this.#remembered.delete(usage);
+    this.#remembered.set(usage, count);
+    for (const [oldest, oldestCount] of this.#remembered) {
+      if (this.#historyCount <= HISTORIES_MAX) break;
+      oldest.forget();
+      this.#remembered.delete(oldest);
+      this.#historyCount -= oldestCount;
+    }
+  }
+
+  #watchMemory(): void {
+    this.#cancelPressure = this.#options.clock.after(PRESSURE_MS, () => {
+      if (this.#actions) this.#relieve(this.#actions);
+      if (this.#actions) this.#watchMemory();
+    });
+  }
+
+  #relieve(actions: KeepAliveActions<Fleet>): void {
     const available = this.#options.availableMemoryBytes();
-    if (available === undefined || available >= this.#options.reserveBytes) return;
-    void actions.shrinkPool(EVICT_PER_SWEEP_MAX);
-    const oldest = idle.toSorted((a, b) => a.idleSinceMs - b.idleSinceMs).slice(0, EVICT_PER_SWEEP_MAX);
-    for (const environment of oldest) actions.evict(environment, "memory pressure");
+    this.#isShortOfMemory = available !== undefined && available < this.#options.reserveBytes;
+    if (!this.#isShortOfMemory) return;
+    void actions.shrinkPool(EVICT_MAX);
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const environment of evictionOrder(actions.fleets(), nowMs).slice(0, EVICT_MAX))
+      actions.evict(environment, "memory pressure");
   }
 }
 

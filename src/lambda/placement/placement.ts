@@ -52,7 +52,8 @@ export class Placement {
     this.#options = options;
     this.#admission = new Admission(options.accountConcurrency);
     options.keepAlive.start({
-      idle: () => [...this.#fleets.values()].flatMap((fleet) => fleet.idle),
+      fleets: () => this.#fleets.values(),
+      prewarm: (fleet) => this.#prewarm(fleet),
       evict: (environment, reason) => void environment.shutdown(reason),
       shrinkPool: (count) => options.pool.shrink(count),
     });
@@ -77,14 +78,17 @@ export class Placement {
   async run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome> {
     if (this.#closed) throw stopping();
     this.#admission.enter();
+    const { keepAlive } = this.#options;
+    const fleet = this.#fleet(version);
+    keepAlive.begin(fleet);
     try {
-      const fleet = this.#fleet(version);
       for (let found = fleet.idle.pop(); found; found = fleet.idle.pop()) {
         if (found.state === "FROZEN") await found.wake();
         if (found.state === "IDLE") return await found.invoke(invocation);
       }
       return await this.#coldStart(fleet, invocation);
     } finally {
+      keepAlive.end(fleet);
       this.#admission.leave();
     }
   }
@@ -94,7 +98,12 @@ export class Placement {
     const key = `${functionArn}:${version}`;
     const fleet = this.#fleets.get(key);
     if (!fleet || fleet.version.revisionId === revisionId) return;
-    this.#fleets.delete(key);
+    // A newer revision has it until its own first invocation: what was learned goes over then.
+    fleet.isRetired = true;
+    if (revisionId === undefined) {
+      this.#fleets.delete(key);
+      this.#options.keepAlive.forget(fleet);
+    }
     this.#dissolve(fleet, "a newer revision took over");
   }
 
@@ -123,10 +132,14 @@ export class Placement {
   #fleet(version: FunctionVersion): Fleet {
     const key = `${version.functionArn}:${version.version}`;
     const fleet = this.#fleets.get(key);
-    if (fleet && fleet.version.revisionId === version.revisionId) return fleet;
-    if (fleet) this.#dissolve(fleet, "a newer revision took over");
-    const fresh = new Fleet(version);
+    if (fleet && !fleet.isRetired && fleet.version.revisionId === version.revisionId) return fleet;
+    const fresh = new Fleet(version, fleet);
     this.#fleets.set(key, fresh);
+    if (fleet) {
+      fleet.isRetired = true;
+      this.#options.keepAlive.forget(fleet, fresh.usage);
+      this.#dissolve(fleet, "a newer revision took over");
+    }
     return fresh;
   }
 
@@ -156,6 +169,13 @@ export class Placement {
     }
   }
 
+  /** Ahead of an invocation that is likely to come. It is on demand all the same: the function cannot tell. */
+  #prewarm(fleet: Fleet): void {
+    if (this.#stopped || this.#closed || fleet.isRetired) return;
+    fleet.starting += 1;
+    void this.#startOne(fleet);
+  }
+
   /** Never rejects: what goes wrong is told to an invocation that waits. */
   async #startOne(fleet: Fleet): Promise<void> {
     const { pool, logger } = this.#options;
@@ -164,8 +184,10 @@ export class Placement {
       const environment = this.#newEnvironment(fleet);
       const init = await environment.start();
       fleet.starting -= 1;
-      if (init.status === "ready" && environment.state === "IDLE") this.#becameIdle(fleet, environment);
-      else this.#repeatInit(fleet);
+      if (init.status === "ready" && environment.state === "IDLE") {
+        fleet.usage.initMs = init.durationMs;
+        this.#becameIdle(fleet, environment);
+      } else this.#repeatInit(fleet);
     } catch (thrown) {
       fleet.starting -= 1;
       const error = coerceError(thrown);
@@ -249,10 +271,11 @@ export class Placement {
   }
 
   #becameIdle(fleet: Fleet, environment: Environment): void {
-    const current = this.#fleets.get(`${fleet.version.functionArn}:${fleet.version.version}`);
     // Who waits for an old revision was admitted when it was the current one.
-    if (fleet.isAwaited || (current === fleet && !this.#closed)) fleet.offer(environment);
-    else void environment.shutdown("a newer revision took over");
+    if (fleet.isAwaited || !(fleet.isRetired || this.#closed)) {
+      fleet.offer(environment);
+      this.#options.keepAlive.becameIdle(fleet);
+    } else void environment.shutdown("a newer revision took over");
   }
 
   #remove(fleet: Fleet, environment: Environment): void {
