@@ -13,26 +13,34 @@ const { Invoker } = require("./invocation.cjs");
 const EXIT_UNHANDLED_REJECTION = 128;
 const EXIT_UNCAUGHT_EXCEPTION = 129;
 const EXIT_UNSETTLED_AWAIT = 13;
+/** Whose function has not come by then has time to warm up: one that was booted for a function gets it at once. */
+const WARM_UP_DELAY_MS = 50;
 
 let phase = "booted";
 let invoker;
+let warmedUp = Promise.resolve();
 
 const socket = listen((type, body) => {
   if (type === FRAME.INVOKE && phase === "ready") {
     invoker.invoke(body);
   } else if (type === FRAME.SPECIALISE && phase === "booted") {
     phase = "initialising";
+    clearTimeout(warmUpTimer);
     const message = JSON.parse(body.toString("utf8"));
-    specialise(message).catch((error) => {
-      logError("Uncaught Exception", error);
-      reportFatal(error, EXIT_UNCAUGHT_EXCEPTION);
-    });
+    warmedUp
+      .then(() => specialise(message))
+      .catch((error) => {
+        logError("Uncaught Exception", error);
+        reportFatal(error, EXIT_UNCAUGHT_EXCEPTION);
+      });
   } else throw new RuntimeError("ProtocolError", `a frame of type ${type} while ${phase}`);
 });
 
 /** Becomes the runtime of one function: its variables, its folder, its handler. */
 async function specialise({ environment, handler, taskRoot }) {
-  Object.assign(process.env, environment);
+  // What it booted with is not set again: of some variables, such as TZ, Node takes note at some expense.
+  for (const [name, value] of Object.entries(environment))
+    if (process.env[name] !== value) process.env[name] = value;
   // The only flag of NODE_OPTIONS that can still be obeyed in a process that runs already.
   if (process.env.NODE_OPTIONS?.includes("--enable-source-maps")) process.setSourceMapsEnabled(true);
   process.chdir(taskRoot);
@@ -84,5 +92,9 @@ process.on("beforeExit", () => {
   if (phase === "initialising") process.exit(EXIT_UNSETTLED_AWAIT);
   invoker?.onEmptyLoop();
 });
+
+const warmUpTimer = setTimeout(() => {
+  warmedUp = require("./warm-up.cjs").warmUp();
+}, WARM_UP_DELAY_MS);
 
 sendText(FRAME.BOOTED, "", JSON.stringify({ version: process.versions.node }));

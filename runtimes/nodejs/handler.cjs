@@ -85,19 +85,17 @@ function createRequire() {
   return create(path.join(__dirname, "index.mjs"));
 }
 
+/** In AWS's order: `.mjs` is an ES module, `.cjs` is not, of `.js` the nearest package.json decides. */
+const EXTENSIONS = ["", ".js", ".mjs", ".cjs", ...(NODE_MAJOR >= 24 ? [".ts", ".mts", ".cts"] : [])];
+
 /** The first of AWS's candidates that exists, and whether it is loaded as an ES module. */
 function findFile(file) {
-  const module = isModulePackage(path.dirname(file));
-  const candidates = [
-    ["", false],
-    [".js", module],
-    [".mjs", true],
-    [".cjs", false],
-  ];
-  if (NODE_MAJOR >= 24) candidates.push([".ts", module], [".mts", true], [".cts", false]);
-  for (const [extension, esm] of candidates) {
+  for (const extension of EXTENSIONS) {
     const candidate = file + extension;
-    if (fs.statSync(candidate, { throwIfNoEntry: false })?.isFile()) return { path: candidate, esm };
+    if (!fs.statSync(candidate, { throwIfNoEntry: false })?.isFile()) continue;
+    const kind = extension.charAt(1);
+    const esm = kind === "m" || ((kind === "j" || kind === "t") && isModulePackage(path.dirname(file)));
+    return { path: candidate, esm };
   }
   return undefined;
 }
@@ -105,21 +103,17 @@ function findFile(file) {
 /** Whether the nearest package.json says `"type": "module"`; the search ends at a node_modules folder. */
 function isModulePackage(folder) {
   if (path.basename(folder) === "node_modules") return false;
-  let text;
-  try {
-    text = fs.readFileSync(path.join(folder, "package.json"), "utf8");
-  } catch (error) {
-    if (error.code !== "ENOENT" && error.code !== "ENOTDIR") throw error;
+  const file = path.join(folder, "package.json");
+  // Not by the error of reading it: making an error takes longer than all the rest.
+  if (!fs.statSync(file, { throwIfNoEntry: false })) {
     const parent = path.dirname(folder);
     return parent !== folder && isModulePackage(parent);
   }
+  const text = fs.readFileSync(file, "utf8");
   try {
     return JSON.parse(text)?.type === "module";
   } catch (error) {
-    console.warn(
-      `${path.join(folder, "package.json")} cannot be read, it will be ignored for ES module detection purposes.`,
-      error,
-    );
+    console.warn(`${file} cannot be read, it will be ignored for ES module detection purposes.`, error);
     return false;
   }
 }

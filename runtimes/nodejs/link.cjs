@@ -50,7 +50,20 @@ function tryWrite(buffer, at, end) {
   }
 }
 
+let isMuted = false;
+
+/** Runs `act` with nothing of what it sends going out. Resolves when it has. */
+async function muted(act) {
+  isMuted = true;
+  try {
+    await act();
+  } finally {
+    isMuted = false;
+  }
+}
+
 function writeWhole(buffer, from, end) {
+  if (isMuted) return;
   let at = from;
   let pauseMs = PAUSE_MS_FIRST;
   while (at < end) {
@@ -207,6 +220,7 @@ module.exports = {
   HEADER_BYTES,
   REQUEST_ID_BYTES,
   listen,
+  muted,
   sendText,
   sendLog,
   trySendChunk,

@@ -4,6 +4,7 @@
  * frame. What differs between majors on AWS (callbacks until 22) is told apart here too.
  */
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { describe, test } from "node:test";
 import { FRAME } from "../../src/lambda/environment/link.ts";
 import { runtimesAtHand, type RuntimeAtHand } from "./interpreters.ts";
@@ -19,6 +20,7 @@ test("the project's own Node.js is at hand", () => {
 for (const runtime of runtimes) {
   describe(runtime.id, { concurrency: 2 }, () => {
     loading(runtime);
+    warmingUp(runtime);
     answering(runtime);
     failing(runtime);
     logging(runtime);
@@ -64,6 +66,48 @@ async function initError(
   const { code } = await started.exited;
   const error = JSON.parse(body.toString()) as { errorType: string; errorMessage: string; trace: string[] };
   return { ...error, log: logs.at(-1)?.text ?? "", exitCode: code };
+}
+
+/** A process that has run the warm-up when `then` runs, which sees the folder of the runtime's files as `folder`. */
+function launchWarm({ command, environment }: RuntimeAtHand, then: string): RuntimeProcess {
+  const folder = dirname(command.at(-1) ?? "");
+  const script = `
+    const folder = ${JSON.stringify(folder)};
+    const { warmUp } = require(folder + "/warm-up.cjs");
+    const look = () => JSON.stringify({
+      variables: process.env, folder: process.cwd(), loaded: Object.keys(require.cache).sort(),
+      context: require(folder + "/logging.cjs").current, globals: Object.getOwnPropertyNames(globalThis).sort(),
+      listeners: process.eventNames().map(String), waitsFor: process.getActiveResourcesInfo(),
+    });
+    const before = look();
+    warmUp().then(() => { ${then} });`;
+  return new RuntimeProcess([...command.slice(0, -1), "-e", script], { ...environment });
+}
+
+function warmingUp(runtime: RuntimeAtHand): void {
+  test("the warm-up says nothing on the link and leaves nothing behind", async () => {
+    await using warmed = launchWarm(runtime, "console.log(before + '\\n' + look())");
+    assert.equal(await warmed.frame(), undefined, warmed.stderr);
+    assert.deepEqual(await warmed.exited, { code: 0, signal: null }, warmed.stderr);
+    assert.equal(warmed.stderr, "");
+    const [before = "", after = ""] = warmed.stdout.split("\n");
+    assert.ok(before.includes("warm-up.cjs"), before);
+    assert.deepEqual(JSON.parse(after), JSON.parse(before));
+  });
+
+  test("a runtime that is warm becomes its function's", async () => {
+    using folder = folderWith({
+      "index.js": "console.log('init'); exports.handler = async (event) => [event]",
+    });
+    await using warmed = launchWarm(runtime, "require(folder + '/bootstrap.cjs')");
+    const { type, logs } = await warmed.start(folder.path, "index.handler");
+    assert.equal(type, FRAME.READY, warmed.stderr);
+    assert.deepEqual(
+      logs.map(({ text }) => text.split("\t").slice(1)),
+      [["undefined", "INFO", "init"]],
+    );
+    assert.deepEqual(parse(await warmed.invoke({ a: 1 })), [{ a: 1 }]);
+  });
 }
 
 function loading(runtime: RuntimeAtHand): void {

@@ -304,6 +304,8 @@ describe("an execution environment", () => {
 
   it("freezes when idle, and wakes", async () => {
     const parts = await started();
+    // The CPU limit comes a turn after the first event.
+    await turn();
     assert.equal(await parts.environment.freeze(), true);
     assert.equal(parts.environment.state, "FROZEN");
     assert.throws(() => void parts.environment.invoke(invocation()), /goes from FROZEN to BUSY/);

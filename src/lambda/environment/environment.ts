@@ -271,7 +271,8 @@ export class Environment {
       this.#transition("IDLE");
       this.idleSinceMs = this.#clock.monotonicMs();
       this.#settleInit({ status: "ready", durationMs: this.idleSinceMs - this.#startedMs });
-      this.#limitCpu();
+      // After the event that waits for this: it is handed over in the microtasks that settling has begun.
+      setImmediate(() => this.#limitCpu());
     },
     initError: (error) => {
       const failure: Failure = {

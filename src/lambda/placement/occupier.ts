@@ -6,12 +6,13 @@ import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { AwsError } from "../../errors.ts";
 import type { Occupied } from "../environment/environment.ts";
+import type { LinkSpecialisation } from "../environment/link-connection.ts";
 import { RuntimeApi, RuntimeApiSession } from "../environment/runtime-api.ts";
 import type { RuntimeEvents } from "../environment/runtime-connection.ts";
 import type { FunctionVersion } from "../model.ts";
 import type { RuntimeFound } from "../runtimes/catalogue.ts";
 import { environmentVariables, type SessionCredentials } from "../runtimes/environment-variables.ts";
-import type { CodeMounts, EnvironmentNetwork, SandboxDriver } from "../sandbox/sandbox.ts";
+import type { CodeMounts, EnvironmentNetwork, Sandbox, SandboxDriver } from "../sandbox/sandbox.ts";
 import type { GenericKind, WarmPool } from "./warm-pool.ts";
 
 export interface OccupierOptions {
@@ -27,6 +28,8 @@ export interface OccupierOptions {
   readonly region: string;
   readonly nextId: () => string;
 }
+
+const TASK_ROOT = "/var/task";
 
 type Available = Extract<RuntimeFound, { available: true }>;
 
@@ -102,25 +105,26 @@ export class Occupier {
     events: RuntimeEvents,
   ): Promise<Occupied> {
     const { pool } = this.#options;
-    const variables = this.#variables(version, runtime, logStream, this.#sharedApiAddress());
+    const makeVariables = () => this.#variables(version, runtime, logStream, this.#sharedApiAddress());
     const kind = kindOf(runtime, version);
     const generic = needsOwnBoot(version)
-      ? await pool.create({ ...kind.spec, environment: variables })
+      ? await pool.create({ ...kind.spec, environment: makeVariables() })
       : await pool.take(kind);
     const { sandbox, connection } = generic;
     try {
       const { memoryMb, ephemeralStorageMb } = version;
-      await Promise.all([pool.booted(generic), sandbox.specialise({ code, memoryMb, ephemeralStorageMb })]);
+      const specialised = sandbox.specialise({ code, memoryMb, ephemeralStorageMb });
+      const ready = Promise.all([pool.booted(generic), specialised]);
+      // While the sandbox is being changed; what goes wrong there is told below, what goes wrong here comes first.
+      ready.catch(() => undefined);
+      const specialisation = insideOf(sandbox, version.handler, makeVariables());
+      await ready;
+      connection.specialise(specialisation, events);
+      return generic;
     } catch (error) {
       await sandbox.destroy("could not be specialised");
       throw error;
     }
-    const inside = (path: string) => sandbox.rewritePaths?.(path) ?? path;
-    const environment = Object.fromEntries(
-      Object.entries(variables).map(([name, value]) => [name, inside(value)]),
-    );
-    connection.specialise({ environment, handler: version.handler, taskRoot: inside("/var/task") }, events);
-    return generic;
   }
 
   async #occupyHttp(
@@ -184,6 +188,18 @@ export class Occupier {
         : {}),
     });
   }
+}
+
+/** What the runtime is told, with paths as its processes see them. */
+function insideOf(
+  sandbox: Sandbox,
+  handler: string,
+  variables: Readonly<Record<string, string>>,
+): LinkSpecialisation {
+  if (!sandbox.rewritePaths) return { environment: variables, handler, taskRoot: TASK_ROOT };
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(variables)) environment[name] = sandbox.rewritePaths(value);
+  return { environment, handler, taskRoot: sandbox.rewritePaths(TASK_ROOT) };
 }
 
 function needsOwnBoot(version: FunctionVersion): boolean {

@@ -44,6 +44,8 @@ class FileBlobStore implements BlobStore {
   /** The last piece of work on each hash: unpack and remove of one blob take turns. */
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #working = new Set<Promise<unknown>>();
+  /** Hashes whose folder is known to be there. */
+  readonly #whole = new Set<string>();
   #closing: Promise<void> | undefined;
 
   constructor({ directory, clock, limits }: FileBlobStoreOptions) {
@@ -84,6 +86,9 @@ class FileBlobStore implements BlobStore {
   }
 
   unpack(sha256Hex: string): Promise<string> {
+    // Each cold start asks: nothing of it waits for the disk or for another thread.
+    if (this.#whole.has(sha256Hex) && this.#closing === undefined)
+      return Promise.resolve(join(this.#unpacked, sha256Hex));
     return this.#work(async () => {
       const underWay = this.#unpacking.get(sha256Hex);
       if (underWay !== undefined) return underWay;
@@ -98,8 +103,11 @@ class FileBlobStore implements BlobStore {
   }
 
   remove(sha256Hex: string): Promise<void> {
+    this.#whole.delete(sha256Hex);
     return this.#work(() =>
       this.#turn(sha256Hex, async () => {
+        // Again, for the unpacking that this turn has waited for.
+        this.#whole.delete(sha256Hex);
         const zip = this.#zipPath(sha256Hex);
         const folder = join(this.#unpacked, sha256Hex);
         const rubbish = join(this.#temporary, newUuid());
@@ -148,7 +156,10 @@ class FileBlobStore implements BlobStore {
   async #unpackNow(sha256Hex: string): Promise<string> {
     const zipPath = this.#zipPath(sha256Hex);
     const target = join(this.#unpacked, sha256Hex);
-    if (await exists(target)) return target;
+    if (await exists(target)) {
+      this.#whole.add(sha256Hex);
+      return target;
+    }
     if (!(await exists(zipPath))) throw new BlobNotFound(sha256Hex);
     const folder = join(this.#temporary, newUuid());
     try {
@@ -156,6 +167,7 @@ class FileBlobStore implements BlobStore {
       check(await this.#pool.run({ zipPath, folder, limits: this.#limits }), this.#limits);
       await rename(folder, target);
       await syncFolder(this.#unpacked);
+      this.#whole.add(sha256Hex);
       return target;
     } catch (error) {
       await rm(folder, { recursive: true, force: true });

@@ -110,8 +110,8 @@ export class Sandboxes {
     const box = this.#find(request.id);
     if (box.specialised) throw new SandboxError("specialise", `sandbox ${box.id} has its code already`);
     box.specialised = true;
+    if (box.memoryMb !== request.memoryMb) box.cgroup.setMemory(request.memoryMb * MIB);
     box.memoryMb = request.memoryMb;
-    setLimits(box.cgroup, request.memoryMb);
     const code = new DetachedCode(this.#options.folders, request.code);
     try {
       inMountNamespace(box.initPid, () => code.attach({ task: "/var/task", opt: "/opt" }));
