@@ -151,7 +151,7 @@ export async function startServer(configuration: Configuration, logger: Logger):
       accountConcurrency: configuration.accountConcurrency,
       keepAlive: new KeepAlive({
         clock,
-        keepAliveMs: configuration.keepAliveMs,
+        ...configuration.keepAlive,
         ageMsMax: ENVIRONMENT_AGE_MS_MAX,
         availableMemoryBytes,
         reserveBytes: MEMORY_RESERVE_BYTES,

@@ -65,9 +65,13 @@ const SETTINGS: readonly Setting[] = [
     refuses: ["0", "1000001", "1e", "many"],
   },
   {
-    ...{ key: "keepAliveMs", option: "keepAlive", variable: "HORNERO_KEEP_ALIVE", fallback: 600_000 },
-    takes: [["5", 5000]],
-    refuses: ["0", "86401", "5s"],
+    ...{ key: "keepAlive", option: "keepAlive", variable: "HORNERO_KEEP_ALIVE" },
+    fallback: { adapts: true, keepAliveMs: 600_000 },
+    takes: [
+      ["5", { adapts: false, keepAliveMs: 5000 }],
+      ["auto:60", { adapts: true, keepAliveMs: 60_000 }],
+    ],
+    refuses: ["0", "86401", "5s", "auto:", "auto:0", "automatic", ":5"],
   },
   {
     ...{ key: "poolSize", option: "pool", variable: "HORNERO_POOL", fallback: 2 },
@@ -98,9 +102,9 @@ const dashed = (option: string) => option.replaceAll(/[A-Z]/g, (letter) => `-${l
 
 describe("readConfiguration", () => {
   for (const { key, option, variable, fallback, takes, refuses } of SETTINGS) {
-    it(`${key} is ${String(fallback)} unless said; an empty variable says nothing`, () => {
-      assert.equal(readConfiguration({}, {})[key], fallback);
-      assert.equal(readConfiguration({}, { [variable]: "" })[key], fallback);
+    it(`${key} is ${JSON.stringify(fallback)} unless said; an empty variable says nothing`, () => {
+      assert.deepEqual(readConfiguration({}, {})[key], fallback);
+      assert.deepEqual(readConfiguration({}, { [variable]: "" })[key], fallback);
     });
 
     for (const [said, meant] of takes)

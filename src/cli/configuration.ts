@@ -20,7 +20,8 @@ export interface Configuration {
   readonly region: string;
   readonly accountId: string;
   readonly accountConcurrency: number;
-  readonly keepAliveMs: number;
+  /** How long idle environments are kept. `adapts`: as each function's arrivals advise, for as much memory-time as that would take. */
+  readonly keepAlive: { readonly adapts: boolean; readonly keepAliveMs: number };
   /** Waiting sandboxes per runtime and memory size that is in use. */
   readonly poolSize: number;
   /** Running invocations are given this long when the server stops. */
@@ -30,6 +31,9 @@ export interface Configuration {
   /** Deploy the example function when the server is new. */
   readonly example: boolean;
 }
+
+const KEEP_ALIVE_S_DEFAULT = 600;
+const KEEP_ALIVE_S_MAX = 86_400;
 
 /** A value that cannot be used; the message says which and what would be right. */
 export class ConfigurationError extends Error {
@@ -90,13 +94,25 @@ export function readConfiguration(options: Options, variables: Variables): Confi
       ACCOUNT_CONCURRENCY_DEFAULT,
       [1, 1_000_000],
     ),
-    keepAliveMs: whole("keepAlive", "HORNERO_KEEP_ALIVE", 600, [1, 86_400]) * 1000,
+    keepAlive: readKeepAlive(text("keepAlive", "HORNERO_KEEP_ALIVE", "auto")),
     poolSize: whole("pool", "HORNERO_POOL", 2, [0, 1000]),
     drainMs: whole("drain", "HORNERO_DRAIN", 30, [0, 900]) * 1000,
     logLevel: choice("logLevel", "HORNERO_LOG_LEVEL", ["info", "debug", "warn", "error", "silent"]),
     logFormat: choice("logFormat", "HORNERO_LOG_FORMAT", ["pretty", "json"]),
     example: options["example"] === true,
   };
+}
+
+/** `auto`, `auto:SECONDS` or `SECONDS`. */
+function readKeepAlive(value: string): Configuration["keepAlive"] {
+  const adapts = value === "auto" || value.startsWith("auto:");
+  const seconds = value === "auto" ? KEEP_ALIVE_S_DEFAULT : Number(adapts ? value.slice(5) : value);
+  if (Number.isInteger(seconds) && seconds >= 1 && seconds <= KEEP_ALIVE_S_MAX)
+    return { adapts, keepAliveMs: seconds * 1000 };
+  throw new ConfigurationError(
+    `--keep-alive (HORNERO_KEEP_ALIVE) takes auto, or a whole number from 1 to ${KEEP_ALIVE_S_MAX}, ` +
+      `also after auto:, not '${value}'`,
+  );
 }
 
 /** Where the state lives: --data, HORNERO_DATA, /var/lib/hornero for root, else the user's data folder. Absolute. */

@@ -47,7 +47,10 @@ program
   .option("--region <name>", "the Region (HORNERO_REGION; default us-east-1)")
   .option("--account-id <id>", "twelve digits (HORNERO_ACCOUNT_ID)")
   .option("--concurrency <n>", "concurrent executions of the account (HORNERO_CONCURRENCY; default 1000)")
-  .option("--keep-alive <s>", "seconds that an idle environment is kept (HORNERO_KEEP_ALIVE; default 600)")
+  .option(
+    "--keep-alive <s>",
+    "seconds that an idle environment is kept, or auto, auto:<s> (HORNERO_KEEP_ALIVE; default auto)",
+  )
   .option("--pool <n>", "waiting sandboxes per runtime and memory size in use (HORNERO_POOL; default 2)")
   .option("--drain <s>", "seconds that running invocations are given at the end (HORNERO_DRAIN; default 30)")
   .option("--log-level <level>", "debug, info, warn, error or silent (HORNERO_LOG_LEVEL)")
