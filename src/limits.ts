@@ -45,6 +45,17 @@ export const INVOKE_REQUEST_BYTES_MAX = 6 * MIB;
 export const INVOKE_RESPONSE_BYTES_MAX = 6 * MIB + 100;
 /** Event invocations: 1 MB [quotas]. */
 export const INVOKE_EVENT_BYTES_MAX = 1 * MIB;
+/** The old InvokeAsync: 256 KB [InvokeAsync API]. */
+export const INVOKE_ASYNC_BYTES_MAX = 256 * 1024;
+/** Asynchronous events: further attempts after a function's error, and the age that they may reach: six hours [model]. */
+export const EVENT_RETRY_ATTEMPTS_MAX = 2;
+export const EVENT_AGE_S_MAX = 21_600;
+/** Wait before the second attempt after a function's error; twice that before the third [docs: invocation-async-error-handling]. */
+export const EVENT_RETRY_DELAY_S_DEFAULT = 60;
+/** Events of one function that may wait on disk; configurable. Ours. */
+export const EVENTS_PER_FUNCTION_DEFAULT = 1_000_000;
+/** Events that run at once, of all functions; never more than half of the account's concurrency. Ours. */
+export const EVENTS_RUNNING_MAX = 100;
 /** Base64 of the client context [model]. */
 export const CLIENT_CONTEXT_CHARS_MAX = 3583;
 /** LogResult carries the last 4 KB of the log [Invoke API]. */

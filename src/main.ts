@@ -9,10 +9,14 @@ import { allowAuthenticated } from "./iam/authorizer.ts";
 import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
 import { systemClock } from "./kernel/clock.ts";
 import { newHexId } from "./kernel/ids.ts";
+import { EVENTS_RUNNING_MAX } from "./limits.ts";
 import { createControl } from "./lambda/control/control.ts";
 import { CODE_PATH_PREFIX } from "./lambda/control/code-url.ts";
 import { RuntimeApi } from "./lambda/environment/runtime-api.ts";
-import { AsynchronousQueue } from "./lambda/invoke/asynchronous.ts";
+import { AsynchronousQueue } from "./lambda/invoke/asynchronous/asynchronous.ts";
+import { LambdaTarget } from "./lambda/invoke/asynchronous/lambda-target.ts";
+import { Destinations } from "./lambda/invoke/destinations.ts";
+import { createInvokeAsync } from "./lambda/invoke/invoke-async.ts";
 import { createInvoke } from "./lambda/invoke/invoke.ts";
 import { createMeter } from "./lambda/metering/meter.ts";
 import { availableMemoryBytes, KeepAlive } from "./lambda/placement/keep-alive.ts";
@@ -28,6 +32,7 @@ import { createSts } from "./services/sts/sts.ts";
 import { openFileBlobStore } from "./store/blobs/file-blobs.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import { noMetrics } from "./telemetry/metrics.ts";
 import { Dispatcher } from "./wire/dispatch.ts";
 import { endpointUrl } from "./wire/endpoint-url.ts";
 import { Listener } from "./wire/listener.ts";
@@ -157,29 +162,50 @@ export async function startServer(configuration: Configuration, logger: Logger):
         reserveBytes: MEMORY_RESERVE_BYTES,
       }),
     });
-    closers.push(() => placement.close(configuration.drainMs));
+    const { directory, asynchronousSettings } = control;
+    const destinations = new Destinations();
+    const asynchronous = new AsynchronousQueue({
+      store,
+      clock,
+      runner: placement,
+      directory,
+      settings: asynchronousSettings,
+      destinations,
+      meter,
+      metrics: noMetrics,
+      logger,
+      retryDelayMs: configuration.asyncRetryDelayMs,
+      eventsMax: configuration.asyncEventsMax,
+      runningMax: Math.max(1, Math.min(EVENTS_RUNNING_MAX, Math.floor(configuration.accountConcurrency / 2))),
+    });
+    destinations.register(
+      "lambda",
+      new LambdaTarget({ directory, settings: asynchronousSettings, queue: asynchronous }),
+    );
+    // In the reverse order: nothing new runs, what runs ends, and its end is put down.
+    closers.push(
+      () => asynchronous.close(),
+      () => placement.close(configuration.drainMs),
+      () => asynchronous.stop(),
+    );
     control.directory.subscribe(({ kind, functionArn, version, revisionId }) => {
       placement.retire(functionArn, version, kind === "deleted" ? undefined : revisionId);
       // Its first invocation finds a waiting sandbox; what a restart finds again is expected when it is first invoked.
       if (kind === "changed") placement.expect(control.directory.resolve(functionArn, version));
     });
-    const asynchronous = new AsynchronousQueue({
-      clock,
-      runner: placement,
-      directory: control.directory,
-      meter,
-      logger,
-    });
+    await asynchronous.open();
     const invoke = createInvoke({
-      directory: control.directory,
+      directory,
       runner: placement,
       meter,
       asynchronous,
       clock,
     });
 
+    const invokeAsync = createInvokeAsync({ directory, asynchronous, clock });
+
     const services = [
-      { model: "lambda", operations: { ...control.operations, ...invoke } },
+      { model: "lambda", operations: { ...control.operations, ...invoke, ...invokeAsync } },
       logs.service,
       createSts({ credentials, clock }),
     ];

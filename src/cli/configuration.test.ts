@@ -79,6 +79,26 @@ const SETTINGS: readonly Setting[] = [
     refuses: ["-1", "1001"],
   },
   {
+    ...{
+      key: "asyncEventsMax",
+      option: "asyncEvents",
+      variable: "HORNERO_ASYNC_EVENTS",
+      fallback: 1_000_000,
+    },
+    takes: [["1", 1]],
+    refuses: ["0", "1000000001", "1k"],
+  },
+  {
+    ...{
+      key: "asyncRetryDelayMs",
+      option: "asyncRetryDelay",
+      variable: "HORNERO_ASYNC_RETRY_DELAY",
+      fallback: 60_000,
+    },
+    takes: [["1", 1000]],
+    refuses: ["0", "901", "1s"],
+  },
+  {
     ...{ key: "drainMs", option: "drain", variable: "HORNERO_DRAIN", fallback: 30_000 },
     takes: [
       ["0", 0],

@@ -4,7 +4,12 @@
  */
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
-import { ACCOUNT_CONCURRENCY_DEFAULT, PORT_DEFAULT } from "../limits.ts";
+import {
+  ACCOUNT_CONCURRENCY_DEFAULT,
+  EVENT_RETRY_DELAY_S_DEFAULT,
+  EVENTS_PER_FUNCTION_DEFAULT,
+  PORT_DEFAULT,
+} from "../limits.ts";
 
 export interface Configuration {
   readonly host: string;
@@ -24,6 +29,10 @@ export interface Configuration {
   readonly keepAlive: { readonly adapts: boolean; readonly keepAliveMs: number };
   /** Waiting sandboxes per runtime and memory size that is in use. */
   readonly poolSize: number;
+  /** Asynchronous events of one function that may wait. */
+  readonly asyncEventsMax: number;
+  /** Wait before an asynchronous event's second attempt after a function's error; twice that before its third. */
+  readonly asyncRetryDelayMs: number;
   /** Running invocations are given this long when the server stops. */
   readonly drainMs: number;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
@@ -96,6 +105,14 @@ export function readConfiguration(options: Options, variables: Variables): Confi
     ),
     keepAlive: readKeepAlive(text("keepAlive", "HORNERO_KEEP_ALIVE", "auto")),
     poolSize: whole("pool", "HORNERO_POOL", 2, [0, 1000]),
+    asyncEventsMax: whole(
+      "asyncEvents",
+      "HORNERO_ASYNC_EVENTS",
+      EVENTS_PER_FUNCTION_DEFAULT,
+      [1, 1_000_000_000],
+    ),
+    asyncRetryDelayMs:
+      whole("asyncRetryDelay", "HORNERO_ASYNC_RETRY_DELAY", EVENT_RETRY_DELAY_S_DEFAULT, [1, 900]) * 1000,
     drainMs: whole("drain", "HORNERO_DRAIN", 30, [0, 900]) * 1000,
     logLevel: choice("logLevel", "HORNERO_LOG_LEVEL", ["info", "debug", "warn", "error", "silent"]),
     logFormat: choice("logFormat", "HORNERO_LOG_FORMAT", ["pretty", "json"]),

@@ -52,6 +52,14 @@ program
     "seconds that an idle environment is kept, or auto, auto:<s> (HORNERO_KEEP_ALIVE; default auto)",
   )
   .option("--pool <n>", "waiting sandboxes per runtime and memory size in use (HORNERO_POOL; default 2)")
+  .option(
+    "--async-events <n>",
+    "asynchronous events of one function that may wait (HORNERO_ASYNC_EVENTS; default 1000000)",
+  )
+  .option(
+    "--async-retry-delay <s>",
+    "wait before an asynchronous event's first retry; its second waits twice as long (HORNERO_ASYNC_RETRY_DELAY; default 60)",
+  )
   .option("--drain <s>", "seconds that running invocations are given at the end (HORNERO_DRAIN; default 30)")
   .option("--log-level <level>", "debug, info, warn, error or silent (HORNERO_LOG_LEVEL)")
   .option("--log-format <format>", "pretty or json (HORNERO_LOG_FORMAT)")

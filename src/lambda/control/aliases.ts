@@ -14,6 +14,7 @@ import { functionArn } from "../../kernel/arn.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import { checkRevision, type FunctionStore } from "./function-store.ts";
+import { withoutEventInvoke } from "./event-invoke.ts";
 import { isAliasName, isVersionNumber, LATEST } from "./function-name.ts";
 import { locateUnqualified } from "./locate.ts";
 import { toAlias } from "./output.ts";
@@ -170,5 +171,6 @@ function withAlias(record: FunctionRecord, alias: AliasRecord): FunctionRecord {
 
 /** Deleting an alias that is not there succeeds, as on AWS. */
 function withoutAlias(record: FunctionRecord, aliasName: string | undefined): FunctionRecord {
-  return { ...record, aliases: record.aliases.filter((alias) => alias.name !== aliasName) };
+  const aliases = record.aliases.filter((alias) => alias.name !== aliasName);
+  return withoutEventInvoke({ ...record, aliases }, aliasName ?? "");
 }

@@ -9,15 +9,18 @@ import type { BlobStore } from "../../store/blobs/blobs.ts";
 import type { Store } from "../../store/store.ts";
 import type { WireResponse } from "../../wire/protocol.ts";
 import type { OperationHandler } from "../../wire/service.ts";
+import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
 import type { FunctionDirectory } from "../invoke/directory.ts";
 import { Activation } from "./activation.ts";
 import { aliasOperations } from "./aliases.ts";
 import { CodeUrls } from "./code-url.ts";
 import { FunctionCode } from "./code.ts";
+import { asynchronousSettings, eventInvokeOperations } from "./event-invoke.ts";
 import { FunctionIndex } from "./function-index.ts";
 import { FunctionStore } from "./function-store.ts";
 import { functionOperations } from "./functions.ts";
 import type { CodeFetcher, LayerResolver, RoleChecker, RuntimeFinder } from "./ports.ts";
+import { recursionOperations } from "./recursion.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
 
@@ -49,6 +52,7 @@ export interface ControlOptions {
 export interface Control {
   readonly operations: Record<string, OperationHandler>;
   readonly directory: FunctionDirectory;
+  readonly asynchronousSettings: AsynchronousSettings;
   /** Answers GET of the URLs below CODE_PATH_PREFIX that GetFunction gives out. */
   downloadCode(path: string, query: string): Promise<WireResponse>;
   /** Ends what is under way; the store is the owner's to close. Idempotent. */
@@ -102,8 +106,11 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...versionOperations(functions),
       ...aliasOperations(functions),
       ...tagOperations(functions),
+      ...eventInvokeOperations(functions),
+      ...recursionOperations(functions),
     },
     directory: index,
+    asynchronousSettings: asynchronousSettings(index),
     downloadCode: (path, query) => codeUrls.download(path, query),
     async close() {
       index.close();

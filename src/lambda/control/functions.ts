@@ -27,6 +27,7 @@ import type { CodeUrls } from "./code-url.ts";
 import type { FunctionCode } from "./code.ts";
 import { invalidFunctionName, isVersionNumber, LATEST } from "./function-name.ts";
 import { alreadyExists, deleteVersion, type FunctionStore, type Mutation } from "./function-store.ts";
+import { withoutEventInvoke } from "./event-invoke.ts";
 import { locate, locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
 import { type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
@@ -94,7 +95,7 @@ async function createFunction(
     state: PENDING,
   };
   const make = (nextVersion: number): Mutation => {
-    const record = { name, tags, aliases: [], versions: [], nextVersion, latest };
+    const record = { name, identity: newUuid(), tags, aliases: [], versions: [], nextVersion, latest };
     return input.Publish ? publish(record, latest, settings.description) : { record };
   };
   const { nextVersion } = await functions.create(name, make);
@@ -230,7 +231,10 @@ async function deleteFunction(
     const versions = before.versions.filter((version) => version !== qualifier);
     // A number that is not there is deleted already: no error, as on AWS.
     const gone = versions.length === before.versions.length;
-    return { record: { ...before, versions }, also: gone ? [] : [deleteVersion(name, qualifier)] };
+    return {
+      record: withoutEventInvoke({ ...before, versions }, qualifier),
+      also: gone ? [] : [deleteVersion(name, qualifier)],
+    };
   });
   return { StatusCode: 204 };
 }

@@ -14,6 +14,8 @@ export const RETIRED_KIND = "lambda/retired-function";
 
 export interface FunctionRecord {
   readonly name: string;
+  /** A UUID given at creation: a later function of the same name has another. Missing in records of older servers. */
+  readonly identity?: string;
   readonly tags: Readonly<Record<string, string>>;
   /** In ascending order of their names. */
   readonly aliases: readonly AliasRecord[];
@@ -22,6 +24,10 @@ export interface FunctionRecord {
   /** The number that the next published version gets. */
   readonly nextVersion: number;
   readonly latest: VersionRecord;
+  /** Options of asynchronous invocation, one per qualifier that has any, in ascending order of qualifiers. */
+  readonly eventInvoke?: readonly EventInvokeRecord[];
+  /** Missing: recursive loops are stopped. */
+  readonly recursiveLoop?: "Allow";
   /** What invocations of $LATEST run while an update of it is in progress or has failed. */
   readonly serving?: Build;
 }
@@ -109,6 +115,16 @@ export interface AliasRecord {
   readonly revisionId: string;
   /** The second version of a weighted alias, and the share of invocations it gets: 0–1. */
   readonly routing?: { readonly version: string; readonly weight: number };
+}
+
+export interface EventInvokeRecord {
+  /** `$LATEST`, a version's number or an alias. */
+  readonly qualifier: string;
+  readonly lastModifiedMs: number;
+  readonly retryAttemptsMax?: number;
+  readonly eventAgeSMax?: number;
+  readonly onSuccessArn?: string;
+  readonly onFailureArn?: string;
 }
 
 export interface RetiredRecord {

@@ -7,7 +7,7 @@ import { tooManyRequests } from "../../errors.ts";
 import { ManualClock } from "../../kernel/clock.ts";
 import { INVOKE_EVENT_BYTES_MAX, INVOKE_REQUEST_BYTES_MAX } from "../../limits.ts";
 import type { FunctionVersion, Invocation } from "../model.ts";
-import type { AsynchronousQueue } from "./asynchronous.ts";
+import type { AsynchronousQueue } from "./asynchronous/asynchronous.ts";
 import { fakeContext, FakeInside, outcomeOf, REQUEST_ID } from "./fakes.ts";
 import { createInvoke } from "./invoke.ts";
 
@@ -17,13 +17,13 @@ function setUp() {
   const inside = new FakeInside();
   const accepted: { version: FunctionVersion; invocation: Invocation }[] = [];
   const asynchronous: Pick<AsynchronousQueue, "accept"> = {
-    accept: (version, invocation) => void accepted.push({ version, invocation }),
+    accept: async (version, invocation) => void accepted.push({ version, invocation }),
   };
   const { Invoke } = createInvoke({
     directory: inside.directory,
     runner: inside,
     meter: inside.meter,
-    asynchronous: asynchronous as AsynchronousQueue,
+    asynchronous,
     clock: new ManualClock(),
   });
   const invoke = async (

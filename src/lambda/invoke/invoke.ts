@@ -9,7 +9,7 @@ import { INVOKE_EVENT_BYTES_MAX, INVOKE_REQUEST_BYTES_MAX } from "../../limits.t
 import type { RequestContext, OperationHandler } from "../../wire/service.ts";
 import type { Meter } from "../metering/meter.ts";
 import type { FunctionVersion, Invocation } from "../model.ts";
-import type { AsynchronousQueue } from "./asynchronous.ts";
+import type { AsynchronousQueue } from "./asynchronous/asynchronous.ts";
 import type { FunctionDirectory } from "./directory.ts";
 import { record, type Runner } from "./run.ts";
 import { newTraceHeader } from "./trace.ts";
@@ -18,7 +18,7 @@ export interface InvokeOptions {
   readonly directory: FunctionDirectory;
   readonly runner: Runner;
   readonly meter: Pick<Meter, "record">;
-  readonly asynchronous: AsynchronousQueue;
+  readonly asynchronous: Pick<AsynchronousQueue, "accept">;
   readonly clock: Clock;
 }
 
@@ -61,11 +61,14 @@ class Invoke {
       ...(input.TenantId === undefined ? {} : { tenantId: input.TenantId }),
       ...(input.LogType === "Tail" && type === "RequestResponse" ? { wantsTail: true } : {}),
     };
-    if (type === "Event") {
-      this.#options.asynchronous.accept(version, invocation);
-      return { StatusCode: 202 };
-    }
-    return this.#synchronous(version, invocation);
+    return type === "Event"
+      ? this.#asynchronous(version, invocation)
+      : this.#synchronous(version, invocation);
+  }
+
+  async #asynchronous(version: FunctionVersion, invocation: Invocation): Promise<InvocationResponse> {
+    await this.#options.asynchronous.accept(version, invocation);
+    return { StatusCode: 202 };
   }
 
   async #synchronous(version: FunctionVersion, invocation: Invocation): Promise<InvocationResponse> {
@@ -92,7 +95,8 @@ function eventOf(payload: Buffer | undefined, type: string): Buffer {
   return payload;
 }
 
-function checkJson(payload: Buffer): void {
+/** Throws InvalidRequestContentException when a payload that is not large is no JSON. */
+export function checkJson(payload: Buffer): void {
   if (payload.length > CHECKED_JSON_BYTES_MAX) return;
   try {
     JSON.parse(payload.toString("utf8"));
@@ -113,7 +117,10 @@ function checkedClientContext(base64: string): string {
 }
 
 /** The ARN with the qualifier that the caller gave, in the name or beside it. */
-function invokedArn(version: FunctionVersion, input: InvocationRequest): string {
+export function invokedArn(
+  version: FunctionVersion,
+  input: Pick<InvocationRequest, "FunctionName" | "Qualifier">,
+): string {
   const qualifier = input.Qualifier ?? qualifierOf(input.FunctionName ?? "");
   return qualifier === undefined ? version.functionArn : `${version.functionArn}:${qualifier}`;
 }
