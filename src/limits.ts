@@ -22,6 +22,8 @@ export const EPHEMERAL_STORAGE_MB_MAX = 10_240;
 export const ENVIRONMENT_VARIABLES_BYTES_MAX = 4096;
 /** [quotas] */
 export const LAYERS_MAX = 5;
+/** Bytes of a resource-based policy [quotas]. */
+export const RESOURCE_POLICY_BYTES_MAX = 20_480;
 /** [model] */
 export const FUNCTION_NAME_CHARS_MAX = 64;
 export const TAGS_MAX = 50;

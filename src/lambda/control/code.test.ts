@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createHash } from "node:crypto";
+import type { PublishLayerVersionResponse } from "@aws-sdk/client-lambda";
 import { deferred } from "../../kernel/deferred.ts";
 import { CODE_STORAGE_BYTES_MAX } from "../../limits.ts";
 import { CODE_GRACE_MS, CODE_SWEEP_INTERVAL_MS } from "./code.ts";
@@ -82,12 +83,24 @@ test("code that comes back while its removal is under way is stored again", asyn
   assert.equal(blobs.zips.has(shaOf("zip of f")), true);
 });
 
-test("code that others refer to stays", async () => {
-  const fixture = await openFixture({ otherCodeInUse: () => [shaOf("zip of f")] });
-  await fixture.create("f");
-  await fixture.call("DeleteFunction", { FunctionName: "f" });
-  await pass(fixture, CODE_GRACE_MS + 2 * CODE_SWEEP_INTERVAL_MS);
-  assert.equal(fixture.blobs.zips.size, 1);
+test("a layer's code stays until the version is deleted, and then for the functions that have it", async () => {
+  const fixture = await openFixture();
+  const { call, create, blobs } = fixture;
+  const layer = { LayerName: "tools", VersionNumber: 1 };
+  const long = CODE_GRACE_MS + 2 * CODE_SWEEP_INTERVAL_MS;
+  const { LayerVersionArn } = await call<PublishLayerVersionResponse>("PublishLayerVersion", {
+    ...layer,
+    Content: { ZipFile: Buffer.from("a layer") },
+  });
+  await pass(fixture, long);
+  assert.equal(blobs.zips.has(shaOf("a layer")), true);
+  await create("f", { Layers: [LayerVersionArn] });
+  await call("DeleteLayerVersion", layer);
+  await pass(fixture, long);
+  assert.equal(blobs.zips.has(shaOf("a layer")), true);
+  await call("DeleteFunction", { FunctionName: "f" });
+  await pass(fixture, long);
+  assert.equal(blobs.zips.size, 0);
 });
 
 test("a sweep that fails is reported, and the next one is tried", async () => {

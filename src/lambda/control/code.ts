@@ -11,8 +11,9 @@ import { coerceError } from "../../kernel/deferred.ts";
 import { CODE_STORAGE_BYTES_MAX, TIMEOUT_S_MAX, ZIP_UPLOAD_BYTES_MAX } from "../../limits.ts";
 import type { BlobStore } from "../../store/blobs/blobs.ts";
 import type { FunctionIndex } from "./function-index.ts";
+import { checkUnzippedSize } from "./layers.ts";
 import type { CodeFetcher } from "./ports.ts";
-import type { CodeReference } from "./records.ts";
+import type { CodeReference, LayerReference } from "./records.ts";
 import { imagesUnsupported, unsupported } from "./settings.ts";
 
 /** How long unused code stays: longer than the longest invocation. Ours. */
@@ -105,6 +106,11 @@ export class FunctionCode {
       unpin();
       throw error;
     }
+  }
+
+  /** Throws InvalidParameterValueException when a function's code and layers are too large together. */
+  checkUnzippedSize(code: CodeReference, layers: readonly LayerReference[]): Promise<void> {
+    return checkUnzippedSize(this.#blobs, code, layers);
   }
 
   async #read(source: CodeSource): Promise<Uint8Array> {

@@ -1,5 +1,5 @@
 /**
- * The control room: functions, versions, aliases and tags as AWS's control plane shows them, and the directory that
+ * The control room: functions, versions, aliases, tags and layers as AWS's control plane shows them, and the directory that
  * invocation looks functions up in. See docs/compat/functions.md for what is there and what differs.
  */
 import { invalidParameterValue } from "../../errors.ts";
@@ -21,6 +21,10 @@ import { FunctionStore } from "./function-store.ts";
 import { functionOperations } from "./functions.ts";
 import type { CodeFetcher, LayerResolver, RoleChecker, RuntimeFinder } from "./ports.ts";
 import { recursionOperations } from "./recursion.ts";
+import { layerPermissionOperations } from "./layer-permissions.ts";
+import { LayerStore } from "./layer-store.ts";
+import { layerOperations } from "./layer-versions.ts";
+import type { CodeFetcher, RoleChecker, RuntimeFinder } from "./ports.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
 
@@ -39,12 +43,8 @@ export interface ControlOptions {
   readonly accountConcurrency?: number;
   /** Takes every well-formed ARN when left out. */
   readonly roles?: RoleChecker;
-  /** Knows no layer when left out. */
-  readonly layers?: LayerResolver;
   /** Knows no bucket when left out. */
   readonly codeFetcher?: CodeFetcher;
-  /** Hex SHA-256 of blobs that others than functions refer to: not to be removed. */
-  readonly otherCodeInUse?: () => Iterable<string>;
   /** 0 ≤ x < 1, for weighted aliases. */
   readonly random?: () => number;
 }
@@ -60,7 +60,6 @@ export interface Control {
 }
 
 const anyRole: RoleChecker = { check: () => Promise.resolve() };
-const noLayers: LayerResolver = { resolve: () => Promise.resolve(undefined) };
 const noBuckets: CodeFetcher = {
   fetch: () =>
     Promise.reject(
@@ -73,7 +72,13 @@ const noBuckets: CodeFetcher = {
 /** Resolves when every function that the store holds can be looked up. */
 export async function createControl(options: ControlOptions): Promise<Control> {
   const { store, blobs, runtimes, clock, region, accountId, onFault } = options;
-  const index = new FunctionIndex({ region, accountId, random: options.random ?? Math.random });
+  const layers = new LayerStore({ store, region, accountId });
+  const index = new FunctionIndex({
+    region,
+    accountId,
+    random: options.random ?? Math.random,
+    otherCodeBytes: () => layers.bytes(),
+  });
   const activation = new Activation({ runtimes, clock, hostArchitecture: hostArchitecture(), onFault });
   const functions = new FunctionStore({ store, index, clock, region, accountId });
   const code = new FunctionCode({
@@ -81,16 +86,17 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     fetcher: options.codeFetcher ?? noBuckets,
     index,
     clock,
-    otherCodeInUse: options.otherCodeInUse ?? (() => []),
+    otherCodeInUse: () => layers.hashes(),
     onFault,
   });
   const codeUrls = new CodeUrls({ secret: options.codeUrlSecret, clock, blobs });
   const checks = {
     roles: options.roles ?? anyRole,
-    layers: options.layers ?? noLayers,
+    layers,
     region,
     accountId,
   };
+  await layers.open();
   await index.open(store, (name, version) => activation.notice(name, version));
   activation.start(functions);
   code.start();
@@ -108,12 +114,15 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...tagOperations(functions),
       ...eventInvokeOperations(functions),
       ...recursionOperations(functions),
+      ...layerOperations({ layers, code, codeUrls, clock }),
+      ...layerPermissionOperations(layers),
     },
     directory: index,
     asynchronousSettings: asynchronousSettings(index),
     downloadCode: (path, query) => codeUrls.download(path, query),
     async close() {
       index.close();
+      layers.close();
       await activation.close();
       await code.close();
     },

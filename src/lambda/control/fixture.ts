@@ -71,6 +71,11 @@ export class FakeBlobs implements BlobStore {
     return `/code/${sha256Hex}`;
   }
 
+  /** As long as the zip itself: a test chooses. */
+  async unzippedBytes(sha256Hex: string): Promise<number> {
+    return this.zips.get(sha256Hex)?.length ?? 0;
+  }
+
   async remove(sha256Hex: string): Promise<void> {
     this.zips.delete(sha256Hex);
   }

@@ -34,6 +34,8 @@ export interface FunctionIndexOptions {
   readonly accountId: string;
   /** 0 ≤ x < 1: which of a weighted alias's versions an invocation gets. */
   readonly random: () => number;
+  /** Bytes that count as code storage and belong to no function: layers. */
+  readonly otherCodeBytes?: () => number;
 }
 
 interface Entry {
@@ -138,9 +140,9 @@ export class FunctionIndex implements FunctionDirectory {
     }
   }
 
-  /** Sum of the sizes of all functions' and versions' zips, as AWS counts code storage. */
+  /** Sum of the sizes of all functions', versions' and layers' zips, as AWS counts code storage. */
   codeBytes(): number {
-    let bytes = 0;
+    let bytes = this.#options.otherCodeBytes?.() ?? 0;
     for (const { stored, versions } of this.#entries.values()) {
       bytes += stored?.value.latest.code.sizeBytes ?? 0;
       for (const version of versions.values()) bytes += version.stored.value.code.sizeBytes;

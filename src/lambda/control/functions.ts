@@ -85,6 +85,7 @@ async function createFunction(
     copies: input.Publish ? 2 : 1,
     replacedBytes: 0,
   });
+  await code.checkUnzippedSize(pinned.code, settings.layers);
   const latest: VersionRecord = {
     version: LATEST,
     revisionId: newUuid(),
@@ -149,6 +150,7 @@ async function updateCode(
     copies: input.Publish ? 2 : 1,
     replacedBytes: current.latest.code.sizeBytes,
   });
+  await code.checkUnzippedSize(pinned.code, current.latest.settings.layers);
   const build = ({ settings }: Build): Build => ({
     buildId: newUuid(),
     settings: architecture ? { ...settings, architecture } : settings,
@@ -168,7 +170,7 @@ async function updateCode(
 }
 
 async function updateConfiguration(
-  { functions, checks }: FunctionOperationsOptions,
+  { functions, code, checks }: FunctionOperationsOptions,
   input: UpdateFunctionConfigurationRequest,
   context: RequestContext,
 ): Promise<FunctionConfiguration> {
@@ -176,6 +178,7 @@ async function updateConfiguration(
   const current = functions.require(name).value;
   functions.checkChangeable(current, input.RevisionId);
   const settings = await applySettings(current.latest.settings, input, checks);
+  await code.checkUnzippedSize(current.latest.code, settings.layers);
   const record = await functions.change(name, (before) => {
     functions.checkChangeable(before, input.RevisionId);
     if (before.latest.buildId !== current.latest.buildId) {

@@ -1,8 +1,9 @@
 /** The layers that a function names, checked in AWS's words and order. */
 import { accessDenied, invalidParameterValue, validationError } from "../../errors.ts";
-import { LAYERS_MAX } from "../../limits.ts";
+import { CODE_UNZIPPED_BYTES_MAX, LAYERS_MAX } from "../../limits.ts";
+import type { BlobStore } from "../../store/blobs/blobs.ts";
 import type { LayerResolver } from "./ports.ts";
-import type { LayerReference } from "./records.ts";
+import type { CodeReference, LayerReference } from "./records.ts";
 
 const LAYER_VERSION_ARN_PATTERN =
   /^(arn:[a-zA-Z0-9-]+:lambda:([a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):(\d{12}):layer:[a-zA-Z0-9-_]+):[0-9]+$/;
@@ -35,6 +36,29 @@ export async function resolveLayers(
     resolved.push(layer);
   }
   return resolved;
+}
+
+/** Throws InvalidParameterValueException when the code and its layers are too large together. */
+export async function checkUnzippedSize(
+  blobs: Pick<BlobStore, "unzippedBytes">,
+  code: CodeReference,
+  layers: readonly LayerReference[],
+): Promise<void> {
+  // A zip alone has been checked while it was unpacked.
+  if (layers.length === 0) return;
+  const sizes = await Promise.all(layers.map(({ sha256Hex }) => blobs.unzippedBytes(sha256Hex)));
+  const layersBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
+  if (layersBytes > CODE_UNZIPPED_BYTES_MAX) {
+    throw invalidParameterValue(
+      `Layers consume more than the available size of ${CODE_UNZIPPED_BYTES_MAX} bytes`,
+    );
+  }
+  const bytes = layersBytes + (await blobs.unzippedBytes(code.sha256Hex));
+  if (bytes > CODE_UNZIPPED_BYTES_MAX) {
+    throw invalidParameterValue(
+      `Function code combined with layers exceeds the maximum allowed size of ${CODE_UNZIPPED_BYTES_MAX} bytes. The actual size is ${bytes} bytes.`,
+    );
+  }
 }
 
 function missingLayer(arn: string, own: boolean) {

@@ -1,8 +1,9 @@
 // Goal: what the service model lets pass and Lambda does not is refused, in Lambda's words; what is taken is shown again.
 // Method: CreateFunction and UpdateFunctionConfiguration with one member off at a time.
+import { createHash } from "node:crypto";
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { awsError, createInput, openFixture } from "./fixture.ts";
+import { awsError, createInput, openFixture, type Fixture } from "./fixture.ts";
 
 const UNABLE =
   "Lambda was unable to configure your environment variables because the environment variables you have provided";
@@ -251,18 +252,21 @@ const createOnly: Case[] = [
   },
 ];
 
-/** Versions 1 to 6 of one layer exist, in the function's own account and Region. */
-const layers = {
-  async resolve(arn: string) {
-    return /:000000000000:layer:tools:[1-6]$/.test(arn)
-      ? { arn, sha256Hex: "ab".repeat(32), sizeBytes: 77 }
-      : undefined;
-  },
-};
+/** The content of each version of the layer. */
+const LAYER_ZIP = Buffer.alloc(77, "layer");
+
+/** A control room where versions 1 to 6 of one layer exist. */
+async function openWithLayer(): Promise<Fixture> {
+  const fixture = await openFixture();
+  for (let version = 1; version <= 6; version += 1) {
+    await fixture.call("PublishLayerVersion", { LayerName: "tools", Content: { ZipFile: LAYER_ZIP } });
+  }
+  return fixture;
+}
 
 for (const { what, members, code, message, status } of [...cases, ...createOnly]) {
   test(`CreateFunction refuses ${what}`, async () => {
-    const { call } = await openFixture({ layers });
+    const { call } = await openWithLayer();
     await assert.rejects(
       call("CreateFunction", { ...createInput("f"), ...members }),
       awsError(code, message, status),
@@ -276,7 +280,7 @@ for (const { what, members, code, message, status } of [...cases, ...createOnly]
 
 for (const { what, members, code, message, status } of cases) {
   test(`UpdateFunctionConfiguration refuses ${what}, and changes nothing`, async () => {
-    const { call, create, settled } = await openFixture({ layers });
+    const { call, create, settled } = await openWithLayer();
     const before = await create("f");
     await assert.rejects(
       call("UpdateFunctionConfiguration", { FunctionName: "f", ...members }),
@@ -287,7 +291,7 @@ for (const { what, members, code, message, status } of cases) {
 }
 
 test("what can be kept is shown again, and reaches invocation", async () => {
-  const { create, control } = await openFixture({ layers });
+  const { create, control } = await openWithLayer();
   const shown = await create("f", {
     Description: "a function",
     MemorySize: 10_240,
@@ -323,7 +327,7 @@ test("what can be kept is shown again, and reaches invocation", async () => {
   assert.equal(version.timeoutMs, 900_000);
   assert.equal(version.ephemeralStorageMb, 10_240);
   assert.equal(version.tracingMode, "Active");
-  assert.deepEqual(version.layerSha256Hex, ["ab".repeat(32)]);
+  assert.deepEqual(version.layerSha256Hex, [createHash("sha256").update(LAYER_ZIP).digest("hex")]);
   assert.deepEqual(version.logging, {
     format: "JSON",
     applicationLevel: "WARN",
@@ -333,7 +337,7 @@ test("what can be kept is shown again, and reaches invocation", async () => {
 });
 
 test("an update keeps what it leaves out and removes what it empties", async () => {
-  const { call, create, settled } = await openFixture({ layers });
+  const { call, create, settled } = await openWithLayer();
   await create("f", {
     Layers: [`${LAYER}:1`],
     Environment: { Variables: { KEY: "value" } },

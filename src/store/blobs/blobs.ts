@@ -20,6 +20,9 @@ export interface BlobStore {
    */
   unpack(sha256Hex: string): Promise<string>;
 
+  /** Bytes of the files in the unpacked folder. Unpacks it when it has not been. Rejects as `unpack` does. */
+  unzippedBytes(sha256Hex: string): Promise<number>;
+
   /** Forgets the zip and its folder. Harmless when there is none. Whoever uses the folder must have stopped. */
   remove(sha256Hex: string): Promise<void>;
 

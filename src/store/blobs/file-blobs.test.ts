@@ -130,6 +130,14 @@ test("a zip unpacks with its folders, links and executable bits, whatever the um
   assert.equal(await modeOf("bootstrap"), 0o755);
 });
 
+test("the unpacked size counts every file's bytes once, and no links and folders", async () => {
+  await using at = await scene();
+  const zip = zipSync({ "a.txt": text("12345"), deep: { "b.txt": text("123") }, "to-a": link("a.txt") });
+  const { sha256Hex } = await at.blobs.put(zip);
+  assert.equal(await at.blobs.unzippedBytes(sha256Hex), 8);
+  await assert.rejects(at.blobs.unzippedBytes("0".repeat(64)), BlobNotFound);
+});
+
 test("concurrent calls unpack once and agree, also after the work is done", async () => {
   await using stage = await scene();
   const { sha256Hex } = await stage.blobs.put(zipSync({ "index.js": text("x") }));

@@ -102,6 +102,17 @@ class FileBlobStore implements BlobStore {
     });
   }
 
+  async unzippedBytes(sha256Hex: string): Promise<number> {
+    const folder = await this.unpack(sha256Hex);
+    return this.#work(async () => {
+      let bytes = 0;
+      for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+        if (entry.isFile()) bytes += (await stat(join(entry.parentPath, entry.name))).size;
+      }
+      return bytes;
+    });
+  }
+
   remove(sha256Hex: string): Promise<void> {
     this.#whole.delete(sha256Hex);
     return this.#work(() =>

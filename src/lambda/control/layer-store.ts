@@ -1,0 +1,186 @@
+/**
+ * Layers: what is kept of them, and how it changes. Requests read the store itself; memory, kept by the change feed, only
+ * holds what is asked without waiting: which blobs are in use, and how many bytes they count.
+ */
+import { AwsError, resourceNotFound } from "../../errors.ts";
+import { partitionOf } from "../../kernel/arn.ts";
+import { RevisionConflict, type Change, type Store, type StoredRecord } from "../../store/store.ts";
+import type { LayerResolver } from "./ports.ts";
+import type { CodeReference, LayerReference } from "./records.ts";
+
+/** LayerRecord by the layer's name; stays when all its versions are deleted: AWS never gives a number twice. */
+export const LAYER_KIND = "lambda/layer";
+/** LayerVersionRecord by `layerVersionKey`. */
+export const LAYER_VERSION_KIND = "lambda/layer-version";
+
+export interface LayerRecord {
+  readonly nextVersion: number;
+}
+
+export interface LayerVersionRecord {
+  readonly layer: string;
+  readonly version: number;
+  readonly createdMs: number;
+  readonly description: string;
+  readonly code: CodeReference;
+  /** In the order that the publisher gave. */
+  readonly compatibleRuntimes: readonly string[];
+  readonly compatibleArchitectures: readonly string[];
+  readonly licenseInfo?: string;
+  /** Who else may use it. */
+  readonly policy?: LayerPolicy;
+}
+
+export interface LayerPolicy {
+  readonly revisionId: string;
+  readonly statements: readonly LayerStatement[];
+}
+
+/** As AWS renders it. */
+export interface LayerStatement {
+  readonly Sid: string;
+  readonly Effect: "Allow";
+  readonly Principal: "*" | { readonly AWS: string };
+  readonly Action: string;
+  readonly Resource: string;
+  readonly Condition?: { readonly StringEquals: { readonly "aws:PrincipalOrgID": string } };
+}
+
+export type StoredLayerVersion = StoredRecord<LayerVersionRecord>;
+
+const VERSION_DIGITS = 16;
+/** Lost races of one change before it gives up: each lost one means that another change won. Ours. */
+const CONFLICTS_MAX = 32;
+
+export class LayerStore implements LayerResolver {
+  readonly region: string;
+  readonly accountId: string;
+  readonly #store: Store;
+  readonly #code = new Map<string, CodeReference>();
+  #unwatch: () => void = () => {};
+
+  constructor(options: { store: Store; region: string; accountId: string }) {
+    this.#store = options.store;
+    this.region = options.region;
+    this.accountId = options.accountId;
+  }
+
+  async open(): Promise<void> {
+    this.#unwatch = await this.#store.watch<LayerVersionRecord>(LAYER_VERSION_KIND, (event) => {
+      if (event.op === "put") this.#code.set(event.record.key, event.record.value.code);
+      else this.#code.delete(event.key);
+    });
+  }
+
+  close(): void {
+    this.#unwatch();
+  }
+
+  /** Hashes of the zips that layer versions refer to. */
+  *hashes(): Iterable<string> {
+    for (const { sha256Hex } of this.#code.values()) yield sha256Hex;
+  }
+
+  /** Sum of the sizes of all layer versions' zips: they count as code storage. */
+  bytes(): number {
+    let bytes = 0;
+    for (const { sizeBytes } of this.#code.values()) bytes += sizeBytes;
+    return bytes;
+  }
+
+  /** Only layers of this account and Region are there. */
+  async resolve(layerVersionArn: string): Promise<LayerReference | undefined> {
+    const at = layerVersionArn.lastIndexOf(":");
+    const name = layerVersionArn.slice(this.layerArn("").length, at);
+    const version = Number(layerVersionArn.slice(at + 1));
+    if (layerVersionArn !== this.versionArn(name, version)) return undefined;
+    const stored = await this.find(name, version);
+    return stored && { arn: layerVersionArn, ...referenceOf(stored.value.code) };
+  }
+
+  layerArn(name: string): string {
+    return `arn:${partitionOf(this.region)}:lambda:${this.region}:${this.accountId}:layer:${name}`;
+  }
+
+  versionArn(name: string, version: number): string {
+    return `${this.layerArn(name)}:${version}`;
+  }
+
+  find(name: string, version: number): Promise<StoredLayerVersion | undefined> {
+    return this.#store.get(LAYER_VERSION_KIND, layerVersionKey(name, version));
+  }
+
+  /** A layer's versions, oldest first. */
+  versionsOf(name: string): Promise<StoredLayerVersion[]> {
+    return this.#store.list(LAYER_VERSION_KIND, { prefix: `${name}:` });
+  }
+
+  /** All versions of all layers, by name and oldest first. */
+  all(): Promise<StoredLayerVersion[]> {
+    return this.#store.list(LAYER_VERSION_KIND);
+  }
+
+  /** Gives the version the layer's next number, and makes the layer when there is none. Durable when it resolves. */
+  async publish(made: Omit<LayerVersionRecord, "version">): Promise<LayerVersionRecord> {
+    return this.#retrying(made.layer, async () => {
+      const layer = await this.#store.get<LayerRecord>(LAYER_KIND, made.layer);
+      const version = layer?.value.nextVersion ?? 1;
+      const next: LayerRecord = { nextVersion: version + 1 };
+      const record: LayerVersionRecord = { ...made, version };
+      await this.#store.write([
+        { op: "put", kind: LAYER_KIND, key: made.layer, value: next, expect: layer?.revision ?? "absent" },
+        putLayerVersion(record, "absent"),
+      ]);
+      return record;
+    });
+  }
+
+  /** Harmless when there is none. Functions that have the version keep it: they refer to its zip themselves. */
+  async remove(name: string, version: number): Promise<void> {
+    await this.#store.write([
+      { op: "delete", kind: LAYER_VERSION_KIND, key: layerVersionKey(name, version) },
+    ]);
+  }
+
+  /** Changes a version; `decide` is called again for each race it loses, and may throw AwsError. */
+  async change(
+    name: string,
+    version: number,
+    decide: (before: LayerVersionRecord) => LayerVersionRecord,
+  ): Promise<LayerVersionRecord> {
+    return this.#retrying(name, async () => {
+      const stored = await this.find(name, version);
+      if (!stored) throw resourceNotFound(`Layer version ${this.versionArn(name, version)} does not exist.`);
+      const record = decide(stored.value);
+      await this.#store.write([putLayerVersion(record, stored.revision)]);
+      return record;
+    });
+  }
+
+  async #retrying<T>(name: string, attempt: () => Promise<T>): Promise<T> {
+    for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof RevisionConflict)) throw error;
+      }
+    }
+    throw new AwsError("TooManyRequestsException", `Layer ${name} is being changed by too many requests.`, {
+      status: 429,
+    });
+  }
+}
+
+function referenceOf({ sha256Hex, sizeBytes }: CodeReference): Omit<LayerReference, "arn"> {
+  return { sha256Hex, sizeBytes };
+}
+
+function putLayerVersion(record: LayerVersionRecord, expect: number | "absent"): Change {
+  const key = layerVersionKey(record.layer, record.version);
+  return { op: "put", kind: LAYER_VERSION_KIND, key, value: record, expect };
+}
+
+/** Versions of one layer lie together, in numeric order. No layer's name has a colon. */
+function layerVersionKey(name: string, version: number): string {
+  return `${name}:${String(version).padStart(VERSION_DIGITS, "0")}`;
+}
