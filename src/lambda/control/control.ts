@@ -19,12 +19,11 @@ import { asynchronousSettings, eventInvokeOperations } from "./event-invoke.ts";
 import { FunctionIndex } from "./function-index.ts";
 import { FunctionStore } from "./function-store.ts";
 import { functionOperations } from "./functions.ts";
-import type { CodeFetcher, LayerResolver, RoleChecker, RuntimeFinder } from "./ports.ts";
-import { recursionOperations } from "./recursion.ts";
 import { layerPermissionOperations } from "./layer-permissions.ts";
 import { LayerStore } from "./layer-store.ts";
 import { layerOperations } from "./layer-versions.ts";
 import type { CodeFetcher, RoleChecker, RuntimeFinder } from "./ports.ts";
+import { recursionOperations } from "./recursion.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
 
