@@ -10,6 +10,7 @@ import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
 import { systemClock } from "./kernel/clock.ts";
 import { newHexId } from "./kernel/ids.ts";
 import { EVENTS_RUNNING_MAX } from "./limits.ts";
+import { Artefacts } from "./lambda/artefacts/artefacts.ts";
 import { createControl } from "./lambda/control/control.ts";
 import { CODE_PATH_PREFIX } from "./lambda/control/code-url.ts";
 import { RuntimeApi } from "./lambda/environment/runtime-api.ts";
@@ -106,10 +107,25 @@ export async function startServer(configuration: Configuration, logger: Logger):
     );
     const rootKey = credentials.rootAccessKey();
 
+    let lastId = 0;
+    const instance = newHexId(4);
+    const nextId = () => `${instance}-${(lastId += 1)}`;
+    const codeFolder = (sha256Hex: string) => blobs.unpack(sha256Hex);
+    const artefacts = await Artefacts.open({
+      directory: join(codeDirectory, "artefacts"),
+      driver,
+      runtimes,
+      codeFolder,
+      clock,
+      logger,
+      nextId,
+    });
+    closers.push(() => artefacts.close());
     const control = await createControl({
       store,
       blobs,
       runtimes,
+      preparer: artefacts,
       clock,
       region,
       accountId,
@@ -119,9 +135,6 @@ export async function startServer(configuration: Configuration, logger: Logger):
     });
     closers.push(() => control.close());
 
-    let lastId = 0;
-    const instance = newHexId(4);
-    const nextId = () => `${instance}-${(lastId += 1)}`;
     const pool = new WarmPool({
       driver,
       clock,
@@ -140,7 +153,8 @@ export async function startServer(configuration: Configuration, logger: Logger):
       network,
       runtimeApi,
       runtimes,
-      codeFolder: (sha256Hex) => blobs.unpack(sha256Hex),
+      codeFolder,
+      artefacts: (version, runtime) => artefacts.find(version, runtime),
       credentials: ({ role }, sessionName) =>
         credentials.mintForRole(role, sessionName, 2 * ENVIRONMENT_AGE_MS_MAX),
       region,

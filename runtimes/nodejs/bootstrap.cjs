@@ -37,12 +37,13 @@ const socket = listen((type, body) => {
 });
 
 /** Becomes the runtime of one function: its variables, its folder, its handler. */
-async function specialise({ environment, handler, taskRoot }) {
+async function specialise({ environment, handler, taskRoot, artefacts }) {
   // What it booted with is not set again: of some variables, such as TZ, Node takes note at some expense.
   for (const [name, value] of Object.entries(environment))
     if (process.env[name] !== value) process.env[name] = value;
   // The only flag of NODE_OPTIONS that can still be obeyed in a process that runs already.
   if (process.env.NODE_OPTIONS?.includes("--enable-source-maps")) process.setSourceMapsEnabled(true);
+  if (artefacts !== undefined) useCompileCache(`${artefacts}/compiled`);
   process.chdir(taskRoot);
   patchConsole();
   if (!["1", "true"].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) defineAwslambda();
@@ -52,6 +53,12 @@ async function specialise({ environment, handler, taskRoot }) {
   invoker = new Invoker(loaded, socket);
   phase = "ready";
   sendText(FRAME.READY, "", "");
+}
+
+/** Node 22 and later read what V8 made of the code when it was published; the folder is read-only, so nothing is added. */
+function useCompileCache(folder) {
+  const { statSync } = require("node:fs");
+  if (statSync(folder, { throwIfNoEntry: false })) require("node:module").enableCompileCache?.(folder);
 }
 
 function defineAwslambda() {

@@ -15,6 +15,16 @@ const CALLBACK_REMOVED =
  * Rejects with a RuntimeError, or with whatever the function's own code threw while it was loaded.
  */
 async function loadHandler(taskRoot, handler) {
+  const { folder, module: name, path: exported } = splitHandler(handler);
+  const module = await loadModule(taskRoot, folder, name);
+  const fn = findExport(module, exported) ?? findExport(module?.default, exported);
+  if (!fn) throw new RuntimeError("HandlerNotFound", `${handler} is undefined or not exported`);
+  if (typeof fn !== "function") throw new RuntimeError("HandlerNotFound", `${handler} is not a function`);
+  return describeHandler(fn);
+}
+
+/** `folder/file.export.nested` in its parts. */
+function splitHandler(handler) {
   if (handler.includes("..")) {
     throw new RuntimeError(
       "MalformedHandlerName",
@@ -25,11 +35,7 @@ async function loadHandler(taskRoot, handler) {
   const folder = handler.slice(0, handler.indexOf(base));
   const match = /^([^.]*)\.(.*)$/.exec(base);
   if (!match) throw new RuntimeError("MalformedHandlerName", "Bad handler");
-  const module = await loadModule(taskRoot, folder, match[1]);
-  const fn = findExport(module, match[2]) ?? findExport(module?.default, match[2]);
-  if (!fn) throw new RuntimeError("HandlerNotFound", `${handler} is undefined or not exported`);
-  if (typeof fn !== "function") throw new RuntimeError("HandlerNotFound", `${handler} is not a function`);
-  return describeHandler(fn);
+  return { folder, module: match[1], path: match[2] };
 }
 
 function describeHandler(fn) {
@@ -132,4 +138,12 @@ function importFile(file) {
   return import(require("node:url").pathToFileURL(file).href);
 }
 
-module.exports = { NODE_MAJOR, HANDLER_STREAMING, HANDLER_HIGH_WATER_MARK, loadHandler };
+module.exports = {
+  NODE_MAJOR,
+  HANDLER_STREAMING,
+  HANDLER_HIGH_WATER_MARK,
+  findFile,
+  isModulePackage,
+  loadHandler,
+  splitHandler,
+};

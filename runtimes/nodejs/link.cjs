@@ -16,6 +16,7 @@ const REQUEST_ID_BYTES = 36;
 const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 const READ_BYTES = 64 * 1024;
 const SCRATCH_BYTES = 64 * 1024;
+const FILE_PIECE_BYTES = 1024 * 1024;
 /** How long to sleep when the platform is slow to read: doubled from the first to the last while nothing moves. */
 const PAUSE_MS_FIRST = 0.1;
 const PAUSE_MS_LAST = 5;
@@ -35,6 +36,9 @@ const FRAME = {
   STREAM_END: 23,
   STREAM_TYPE: 24,
   FATAL: 25,
+  FILE: 32,
+  PREPARED: 33,
+  NOT_PREPARED: 34,
 };
 
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
@@ -104,6 +108,21 @@ function sendLog(timeMs, level, text) {
   frame.writeDoubleLE(timeMs, HEADER_BYTES);
   frame[HEADER_BYTES + 8] = level;
   writeWhole(frame, 0, end);
+}
+
+/** Of a file that is made at publish: FILE frames, each with its name and the next piece of its content. */
+function sendFile(name, content) {
+  const nameBytes = Buffer.from(name, "utf8");
+  const head = Buffer.allocUnsafe(HEADER_BYTES + 2 + nameBytes.length);
+  for (let at = 0; at === 0 || at < content.length; at += FILE_PIECE_BYTES) {
+    const end = Math.min(content.length, at + FILE_PIECE_BYTES);
+    head.writeUInt32LE(head.length - 4 + end - at, 0);
+    head[4] = FRAME.FILE;
+    head.writeUInt16LE(nameBytes.length, HEADER_BYTES);
+    nameBytes.copy(head, HEADER_BYTES + 2);
+    writeWhole(head, 0, head.length);
+    writeWhole(content, at, end);
+  }
 }
 
 /**
@@ -223,5 +242,6 @@ module.exports = {
   muted,
   sendText,
   sendLog,
+  sendFile,
   trySendChunk,
 };

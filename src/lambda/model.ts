@@ -24,6 +24,8 @@ export interface FunctionVersion {
   readonly layerSha256Hex: readonly string[];
   readonly logging: LoggingSettings;
   readonly tracingMode: "Active" | "PassThrough";
+  /** Its environments start from a snapshot that was made when it was published, where there is one. */
+  readonly snapStart?: boolean;
 }
 
 export interface LoggingSettings {

@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lambda/model.ts"],
   ["lambda/sandbox/", "lambda/runtimes/", "lambda/metering/"],
   ["lambda/environment/"],
+  ["lambda/artefacts/"],
   ["lambda/placement/"],
   ["lambda/invoke/"],
   ["lambda/control/", "lambda/sources/", "services/"],

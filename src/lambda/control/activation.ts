@@ -5,13 +5,15 @@
  * restart, and on several nodes the first one to write wins.
  */
 import { AwsError } from "../../errors.ts";
+import { functionArn } from "../../kernel/arn.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError } from "../../kernel/deferred.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import { StoreClosed } from "../../store/store.ts";
+import { toFunctionVersion } from "./function-index.ts";
 import { putVersion, type FunctionStore } from "./function-store.ts";
 import { LATEST } from "./function-name.ts";
-import type { RuntimeFinder } from "./ports.ts";
+import type { CodePreparer, RuntimeFinder } from "./ports.ts";
 import type { FunctionRecord, FunctionState, UpdateState, VersionRecord } from "./records.ts";
 
 /** Functions that are looked at side by side. Ours. */
@@ -33,6 +35,7 @@ export const UPDATING: UpdateState = {
 
 export class Activation {
   readonly #runtimes: RuntimeFinder;
+  readonly #preparer: CodePreparer;
   readonly #clock: Clock;
   readonly #hostArchitecture: string;
   readonly #onFault: (fault: Error) => void;
@@ -46,11 +49,13 @@ export class Activation {
 
   constructor(options: {
     runtimes: RuntimeFinder;
+    preparer: CodePreparer;
     clock: Clock;
     hostArchitecture: string;
     onFault: (fault: Error) => void;
   }) {
     this.#runtimes = options.runtimes;
+    this.#preparer = options.preparer;
     this.#clock = options.clock;
     this.#hostArchitecture = options.hostArchitecture;
     this.#onFault = options.onFault;
@@ -108,6 +113,11 @@ export class Activation {
 
   async #settle(name: string, version: VersionRecord): Promise<void> {
     const verdict = await this.#judge(version);
+    if (verdict.state === "Active" && this.#functions) {
+      const { region, accountId } = this.#functions;
+      const target = toFunctionVersion(functionArn(region, accountId, name), name, version.version, version);
+      await this.#preparer.prepare(target, version.code.sizeBytes);
+    }
     if (!this.#functions || this.#closed) return;
     const written = this.#write(this.#functions, name, version, verdict);
     this.#writing.add(written);

@@ -12,7 +12,7 @@ import { CODE_STORAGE_BYTES_MAX, TIMEOUT_S_MAX, ZIP_UPLOAD_BYTES_MAX } from "../
 import type { BlobStore } from "../../store/blobs/blobs.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import { checkUnzippedSize } from "./layers.ts";
-import type { CodeFetcher } from "./ports.ts";
+import type { CodeFetcher, CodePreparer } from "./ports.ts";
 import type { CodeReference, LayerReference } from "./records.ts";
 import { imagesUnsupported, unsupported } from "./settings.ts";
 
@@ -38,6 +38,7 @@ export interface PinnedCode extends Disposable {
 
 export class FunctionCode {
   readonly #blobs: BlobStore;
+  readonly #preparer: CodePreparer;
   readonly #fetcher: CodeFetcher;
   readonly #index: FunctionIndex;
   readonly #clock: Clock;
@@ -55,6 +56,7 @@ export class FunctionCode {
 
   constructor(options: {
     blobs: BlobStore;
+    preparer: CodePreparer;
     fetcher: CodeFetcher;
     index: FunctionIndex;
     clock: Clock;
@@ -62,6 +64,7 @@ export class FunctionCode {
     onFault: (fault: Error) => void;
   }) {
     this.#blobs = options.blobs;
+    this.#preparer = options.preparer;
     this.#fetcher = options.fetcher;
     this.#index = options.index;
     this.#clock = options.clock;
@@ -154,13 +157,19 @@ export class FunctionCode {
       // The same bytes may be on their way in, or have come back since the list was made.
       if (this.#bringing > 0) return;
       if (this.#inUse().has(sha256Hex)) continue;
-      const removal = this.#blobs.remove(sha256Hex);
+      const removal = this.#remove(sha256Hex);
       this.#removal = removal.catch(
         () => "whoever waits wants it over; its failure is this sweep's to report",
       );
       await removal;
       unusedSinceMs.delete(sha256Hex);
     }
+  }
+
+  /** What was made of the code goes first: found alone after a crash, it would have nobody to remove it. */
+  async #remove(sha256Hex: string): Promise<void> {
+    await this.#preparer.forget(sha256Hex);
+    await this.#blobs.remove(sha256Hex);
   }
 
   /** Hashes of all code that functions, and whoever else was named, refer to. */

@@ -22,7 +22,7 @@ import { functionOperations } from "./functions.ts";
 import { layerPermissionOperations } from "./layer-permissions.ts";
 import { LayerStore } from "./layer-store.ts";
 import { layerOperations } from "./layer-versions.ts";
-import type { CodeFetcher, RoleChecker, RuntimeFinder } from "./ports.ts";
+import type { CodeFetcher, CodePreparer, RoleChecker, RuntimeFinder } from "./ports.ts";
 import { recursionOperations } from "./recursion.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
@@ -40,6 +40,8 @@ export interface ControlOptions {
   /** Faults of our own that no request can be told of: to be logged. */
   readonly onFault: (fault: Error) => void;
   readonly accountConcurrency?: number;
+  /** Nothing is made of code ahead when left out. */
+  readonly preparer?: CodePreparer;
   /** Takes every well-formed ARN when left out. */
   readonly roles?: RoleChecker;
   /** Knows no bucket when left out. */
@@ -58,6 +60,7 @@ export interface Control {
   close(): Promise<void>;
 }
 
+const noPreparer: CodePreparer = { prepare: () => Promise.resolve(), forget: () => Promise.resolve() };
 const anyRole: RoleChecker = { check: () => Promise.resolve() };
 const noBuckets: CodeFetcher = {
   fetch: () =>
@@ -78,10 +81,18 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     random: options.random ?? Math.random,
     otherCodeBytes: () => layers.bytes(),
   });
-  const activation = new Activation({ runtimes, clock, hostArchitecture: hostArchitecture(), onFault });
+  const preparer = options.preparer ?? noPreparer;
+  const activation = new Activation({
+    runtimes,
+    preparer,
+    clock,
+    hostArchitecture: hostArchitecture(),
+    onFault,
+  });
   const functions = new FunctionStore({ store, index, clock, region, accountId });
   const code = new FunctionCode({
     blobs,
+    preparer,
     fetcher: options.codeFetcher ?? noBuckets,
     index,
     clock,

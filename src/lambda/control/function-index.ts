@@ -305,7 +305,7 @@ function notInvocable(state: FunctionState): AwsError {
 }
 
 /** Text logs are not filtered by level: everything passes. */
-function toFunctionVersion(arn: string, name: string, version: string, build: Build): FunctionVersion {
+export function toFunctionVersion(arn: string, name: string, version: string, build: Build): FunctionVersion {
   const { settings, code, buildId } = build;
   return Object.freeze({
     functionArn: arn,

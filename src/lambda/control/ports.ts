@@ -1,4 +1,5 @@
 /** What the control room needs from other rooms. */
+import type { FunctionVersion } from "../model.ts";
 import type { LayerReference } from "./records.ts";
 
 export interface RuntimeFinder {
@@ -9,6 +10,13 @@ export interface RuntimeFinder {
     | { readonly available: true }
     | { readonly available: false; readonly reason: string; readonly fix: string }
   >;
+}
+
+export interface CodePreparer {
+  /** Makes what lets environments of `version` start faster. Resolves when it is there, or is not waited for. Never rejects. */
+  prepare(version: FunctionVersion, zipBytes: number): Promise<void>;
+  /** Removes what was made of code that is about to be removed. */
+  forget(codeSha256Hex: string): Promise<void>;
 }
 
 export interface RoleChecker {

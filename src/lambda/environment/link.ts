@@ -5,7 +5,8 @@
  * A frame is: u32 little-endian length of what follows, u8 type, body.
  *
  * platform → runtime
- *   1 SPECIALISE  JSON {environment, handler, taskRoot}: set these variables, then load the handler. Once, first.
+ *   1 SPECIALISE  JSON {environment, handler, taskRoot, artefacts?}: set these variables, then load the handler. Once, first.
+ *                 `artefacts` is the folder with what was made of the code at publish.
  *   2 INVOKE      u32 LE length of head, head as JSON {requestId, deadlineMs, invokedFunctionArn, traceHeader,
  *                 clientContext?, cognitoIdentity?, tenantId?}, then the event's bytes.
  * runtime → platform
@@ -20,6 +21,11 @@
  *   23 STREAM_END 36 bytes request id, then nothing, or JSON {errorMessage, errorType, stackTrace} when the stream broke.
  *   24 STREAM_TYPE 36 bytes request id, then the content type; before the first STREAM.
  *   25 FATAL      As ERROR, and the process exits after it: no INVOKE may follow.
+ *
+ * Programs that make artefacts at publish have the link to send them
+ *   32 FILE       u16 LE length of the name, the name, then content: what has come of that file goes on with it.
+ *   33 PREPARED   no body: that was all; the process exits.
+ *   34 NOT_PREPARED UTF-8 reason: nothing of what was sent shall be used.
  *
  * A runtime writes each frame whole before another one starts. LOG before RESPONSE arrives before it: a log line written
  * before the answer belongs to that invocation. The next INVOKE comes only after RESPONSE, ERROR or STREAM_END.
@@ -41,6 +47,9 @@ export const FRAME = {
   STREAM_END: 23,
   STREAM_TYPE: 24,
   FATAL: 25,
+  FILE: 32,
+  PREPARED: 33,
+  NOT_PREPARED: 34,
 } as const;
 
 const HEADER_BYTES = 5;

@@ -10,7 +10,7 @@ import type { LinkSpecialisation } from "../environment/link-connection.ts";
 import { RuntimeApi, RuntimeApiSession } from "../environment/runtime-api.ts";
 import type { RuntimeEvents } from "../environment/runtime-connection.ts";
 import type { FunctionVersion } from "../model.ts";
-import type { RuntimeFound } from "../runtimes/catalogue.ts";
+import type { RuntimeAvailable, RuntimeFound } from "../runtimes/catalogue.ts";
 import { environmentVariables, type SessionCredentials } from "../runtimes/environment-variables.ts";
 import type { CodeMounts, EnvironmentNetwork, Sandbox, SandboxDriver } from "../sandbox/sandbox.ts";
 import type { GenericKind, WarmPool } from "./warm-pool.ts";
@@ -23,6 +23,8 @@ export interface OccupierOptions {
   readonly runtimes: { find(runtimeId: string): Promise<RuntimeFound> };
   /** The unpacked folder of a zip. */
   readonly codeFolder: (sha256Hex: string) => Promise<string>;
+  /** The folder with what was made of the code when it was published. */
+  readonly artefacts?: (version: FunctionVersion, runtime: RuntimeAvailable) => string | undefined;
   /** Short-lived credentials of the function's role. */
   readonly credentials: (version: FunctionVersion, sessionName: string) => SessionCredentials;
   readonly region: string;
@@ -30,8 +32,7 @@ export interface OccupierOptions {
 }
 
 const TASK_ROOT = "/var/task";
-
-type Available = Extract<RuntimeFound, { available: true }>;
+const ARTEFACTS_ROOT = "/var/artefacts";
 
 /** Variables that an interpreter reads when it starts: a function that sets one cannot take a booted runtime. */
 const BOOT_VARIABLES = new Set([
@@ -69,7 +70,7 @@ export class Occupier {
   }
 
   /** The runtime of a function. Throws InvalidRuntimeException when this machine does not have it. */
-  async runtime(version: FunctionVersion): Promise<Available> {
+  async runtime(version: FunctionVersion): Promise<RuntimeAvailable> {
     const found = await this.#options.runtimes.find(version.runtime);
     if (found.available) return found;
     throw new AwsError("InvalidRuntimeException", `${found.reason} ${found.fix}`.trim(), { status: 502 });
@@ -99,7 +100,7 @@ export class Occupier {
 
   async #occupyLink(
     version: FunctionVersion,
-    runtime: Available,
+    runtime: RuntimeAvailable,
     code: CodeMounts,
     logStream: string,
     events: RuntimeEvents,
@@ -113,11 +114,13 @@ export class Occupier {
     const { sandbox, connection } = generic;
     try {
       const { memoryMb, ephemeralStorageMb } = version;
-      const specialised = sandbox.specialise({ code, memoryMb, ephemeralStorageMb });
+      const artefacts = this.#options.artefacts?.(version, runtime);
+      const mounts = artefacts === undefined ? code : { ...code, artefacts };
+      const specialised = sandbox.specialise({ code: mounts, memoryMb, ephemeralStorageMb });
       const ready = Promise.all([pool.booted(generic), specialised]);
       // While the sandbox is being changed; what goes wrong there is told below, what goes wrong here comes first.
       ready.catch(() => undefined);
-      const specialisation = insideOf(sandbox, version.handler, makeVariables());
+      const specialisation = insideOf(sandbox, version.handler, mounts, makeVariables());
       await ready;
       connection.specialise(specialisation, events);
       return generic;
@@ -129,7 +132,7 @@ export class Occupier {
 
   async #occupyHttp(
     version: FunctionVersion,
-    runtime: Available,
+    runtime: RuntimeAvailable,
     code: CodeMounts,
     logStream: string,
     events: RuntimeEvents,
@@ -172,7 +175,7 @@ export class Occupier {
 
   #variables(
     version: FunctionVersion,
-    runtime: Available,
+    runtime: RuntimeAvailable,
     logStream: string,
     api: string,
   ): Record<string, string> {
@@ -194,19 +197,25 @@ export class Occupier {
 function insideOf(
   sandbox: Sandbox,
   handler: string,
+  mounts: CodeMounts,
   variables: Readonly<Record<string, string>>,
 ): LinkSpecialisation {
-  if (!sandbox.rewritePaths) return { environment: variables, handler, taskRoot: TASK_ROOT };
+  const inside = (path: string) => sandbox.rewritePaths?.(path) ?? path;
+  const places = {
+    taskRoot: inside(TASK_ROOT),
+    ...(mounts.artefacts === undefined ? {} : { artefacts: inside(ARTEFACTS_ROOT) }),
+  };
+  if (!sandbox.rewritePaths) return { environment: variables, handler, ...places };
   const environment: Record<string, string> = {};
   for (const [name, value] of Object.entries(variables)) environment[name] = sandbox.rewritePaths(value);
-  return { environment, handler, taskRoot: sandbox.rewritePaths(TASK_ROOT) };
+  return { environment, handler, ...places };
 }
 
 function needsOwnBoot(version: FunctionVersion): boolean {
   return Object.keys(version.environment).some((name) => BOOT_VARIABLES.has(name));
 }
 
-function kindOf(runtime: Available, version: FunctionVersion): GenericKind {
+function kindOf(runtime: RuntimeAvailable, version: FunctionVersion): GenericKind {
   const { memoryMb } = version;
   const command = runtime.command(memoryMb);
   return {

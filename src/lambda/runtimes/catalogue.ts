@@ -21,6 +21,11 @@ export interface RuntimeAvailable {
    * allocates too much collects garbage before the kernel kills it; absent: the interpreter's own defaults.
    */
   command(memoryMb?: number): string[];
+  /**
+   * The command of the program that compiles a function's code ahead, with the flags of its environments; absent: this
+   * runtime has none.
+   */
+  compile?(memoryMb: number): string[];
   /** The interpreter's version, `22.23.3`; empty for OS-only runtimes. */
   readonly version: string;
   /** The variables that are this runtime's own; the rest is environmentVariables'. */
@@ -61,6 +66,9 @@ export interface RuntimeCatalogueOptions {
 const FAILURE_KEPT_MS = 10_000;
 /** V8's young generation in MB never needs more; its size is a step of memory that does not come back. */
 const SEMI_SPACE_MB_MAX = 64;
+
+/** Node's major version that has a compile cache. */
+const COMPILE_CACHE_SINCE = 22;
 
 /** Every sandbox shows the system's own programs as they are. */
 const SYSTEM_FOLDERS = new Set(["/bin", "/usr/bin", "/sbin", "/usr/sbin"]);
@@ -164,6 +172,9 @@ function interpreted(description: RuntimeDescription, search: InterpreterSearch)
     },
     command: (memoryMb) =>
       family === "nodejs" ? nodeCommand(description, found, memoryMb) : pythonCommand(found),
+    ...(family === "nodejs" && COMPILE_CACHE_SINCE <= Number(description.version)
+      ? { compile: (memoryMb) => nodeCommand(description, found, memoryMb, "compile.cjs") }
+      : {}),
     version: found.version,
     environment: runtimeVariables(description),
     link: true,
@@ -179,7 +190,12 @@ const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   "22": ["--no-experimental-require-module", "--no-experimental-detect-module"],
 };
 
-function nodeCommand({ version }: RuntimeDescription, { program }: Interpreter, memoryMb?: number): string[] {
+function nodeCommand(
+  { version }: RuntimeDescription,
+  { program }: Interpreter,
+  memoryMb?: number,
+  file = "bootstrap.cjs",
+): string[] {
   const heap =
     memoryMb === undefined
       ? []
@@ -187,7 +203,7 @@ function nodeCommand({ version }: RuntimeDescription, { program }: Interpreter, 
           `--max-old-space-size=${Math.floor(memoryMb * 0.9)}`,
           `--max-semi-space-size=${Math.min(SEMI_SPACE_MB_MAX, Math.floor(memoryMb * 0.05))}`,
         ];
-  return [program, ...heap, ...(NODE_FLAGS[version] ?? []), "/var/runtime/bootstrap.cjs"];
+  return [program, ...heap, ...(NODE_FLAGS[version] ?? []), `/var/runtime/${file}`];
 }
 
 /** Without the site module, whose .pth files could run anything of the host's; the runtime adds what functions use of it. */

@@ -58,6 +58,8 @@ export interface CodeMounts {
   readonly task: string;
   /** Shown read-only as /opt, merged in this order: later ones win. At most five. */
   readonly layers: readonly string[];
+  /** Shown read-only as /var/artefacts: what was made from the code when it was published. Absent: that folder is empty. */
+  readonly artefacts?: string;
 }
 
 export interface Specialisation {
@@ -79,7 +81,7 @@ export interface Sandbox {
   /** Shows code and sets limits for one function; at most once, and not when the spec had `code`. Resolves when all is visible inside. */
   specialise(specialisation: Specialisation): Promise<void>;
   /**
-   * Where the paths `/var/task`, `/var/runtime`, `/var/lang` and `/opt` in `text` are for the processes inside; absent where
+   * Where the paths `/var/task`, `/var/runtime`, `/var/lang`, `/var/artefacts` and `/opt` in `text` are for the processes inside; absent where
    * they are what they say. The driver does it to the spec's command and environment itself; whoever tells a process of
    * such a path later (SPECIALISE) asks here first.
    */

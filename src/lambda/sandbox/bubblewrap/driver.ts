@@ -225,7 +225,11 @@ export class BubblewrapDriver implements SandboxDriver {
       if (!path.startsWith(codeDirectory)) return path;
       return (this.#startMessage?.codeDirectory ?? codeDirectory) + path.slice(codeDirectory.length);
     };
-    return { task: resolve(code.task), layers: code.layers.map(resolve) };
+    return {
+      task: resolve(code.task),
+      layers: code.layers.map(resolve),
+      ...(code.artefacts === undefined ? {} : { artefacts: resolve(code.artefacts) }),
+    };
   }
 }
 

@@ -59,6 +59,26 @@ export function defineCode(define: Define, fixture: () => Fixture): void {
     await assert.rejects(none.call("read", { path: `${empty}/a.txt` }), /ENOENT/);
   });
 
+  define("artefacts are shown beside the code, at once or later", async (t) => {
+    const task = fixture().code({ "index.js": "the code" });
+    const artefacts = fixture().code({ "compiled/a": "made of it" });
+    const code = { ...layered(task), artefacts };
+    const later = await fixture().agent(t);
+    const { ARTEFACTS } = (await later.call("environment")) as { ARTEFACTS: string };
+    assert.deepEqual(await later.call("list", { path: ARTEFACTS }), []);
+    await later.sandbox.specialise({ code, ...limits });
+    const atOnce = await fixture().agent(t, { code });
+    const other = ((await atOnce.call("environment")) as { ARTEFACTS: string }).ARTEFACTS;
+    assert.equal(await later.call("read", { path: `${ARTEFACTS}/compiled/a` }), "made of it");
+    assert.equal(await atOnce.call("read", { path: `${other}/compiled/a` }), "made of it");
+    if (!fixture().driver.walls.filesystem.holds) return;
+    for (const agent of [later, atOnce])
+      await assert.rejects(
+        agent.call("write", { path: "/var/artefacts/compiled/a", text: "x" }),
+        /EROFS|EACCES|EPERM/,
+      );
+  });
+
   define("code, layers and interpreter cannot be written", async (t) => {
     if (!claims(t, fixture().driver.walls.filesystem)) return;
     const task = fixture().code({ "index.js": "the code" });

@@ -151,6 +151,7 @@ export class Fixture {
         PWD: "/var/task",
         TASK: "/var/task",
         OPT: "/opt",
+        ARTEFACTS: "/var/artefacts",
         ...overrides.environment,
       },
     });

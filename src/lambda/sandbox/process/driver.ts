@@ -152,7 +152,7 @@ class ProcessDriver implements SandboxDriver {
 async function makeFolder(folder: string, { root, code }: SandboxSpec): Promise<void> {
   try {
     await mkdir(folder);
-    for (const name of ["task", "opt"]) await mkdir(join(folder, name));
+    for (const name of ["task", "opt", "artefacts"]) await mkdir(join(folder, name));
     for (const [name, source] of [
       ["lang", root.lang],
       ["runtime", root.runtime],

@@ -1,6 +1,6 @@
 /**
  * AWS's paths without mounts. A process of this driver sees the host's file system, where `/var/task` is not its own; so
- * each sandbox has a folder with `task`, `opt`, `runtime` and `lang` in it, and the paths in its command line and in its
+ * each sandbox has a folder with `task`, `opt`, `runtime`, `lang` and `artefacts` in it, and the paths in its command line and in its
  * environment are rewritten to that. Code that builds the path itself (`open("/opt/x")`) is not helped: that takes walls.
  */
 import { mkdir, readdir, symlink } from "node:fs/promises";
@@ -11,11 +11,13 @@ const NAMES: Readonly<Record<string, string>> = {
   "/var/task": "task",
   "/var/runtime": "runtime",
   "/var/lang": "lang",
+  "/var/artefacts": "artefacts",
   "/opt": "opt",
 };
 
 /** One of the paths, whole or as the beginning of a longer one, where a path can begin: alone, in a list, after `--option=`. */
-const PATHS = /(?<=^|[:;,=\s"'])(?:\/var\/task|\/var\/runtime|\/var\/lang|\/opt)(?=$|[/:;,\s"'])/g;
+const PATHS =
+  /(?<=^|[:;,=\s"'])(?:\/var\/task|\/var\/runtime|\/var\/lang|\/var\/artefacts|\/opt)(?=$|[/:;,\s"'])/g;
 
 /** Replaces AWS's paths in `text` by those below the sandbox's `folder` (absolute). */
 export function rewritePaths(text: string, folder: string): string {

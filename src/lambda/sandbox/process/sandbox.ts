@@ -119,11 +119,12 @@ export class ProcessSandbox implements Sandbox {
   }
 }
 
-/** Fills the folders `task` and `opt`, which are empty till then. */
-export async function showCode(folder: string, { task, layers }: CodeMounts): Promise<void> {
+/** Fills the folders `task`, `opt` and `artefacts`, which are empty till then. */
+export async function showCode(folder: string, { task, layers, artefacts }: CodeMounts): Promise<void> {
   try {
     await linkMerged(join(folder, "task"), [task]);
     await linkMerged(join(folder, "opt"), layers);
+    if (artefacts !== undefined) await linkMerged(join(folder, "artefacts"), [artefacts]);
   } catch (cause) {
     throw new SandboxError("show-code", `the code cannot be linked into ${folder}`, { cause });
   }

@@ -38,8 +38,8 @@ export interface BwrapSpec {
   readonly hostname: string;
   /** /tmp: a tmpfs of so many bytes, or a folder. */
   readonly storage: { readonly tmpfsBytes: number } | { readonly folder: string };
-  /** Folders to show as /var/task and /opt, in the spawner's mount namespace. */
-  readonly code?: { readonly task: string; readonly opt?: string };
+  /** Folders to show as /var/task, /opt and /var/artefacts, in the spawner's mount namespace. */
+  readonly code?: { readonly task: string; readonly opt?: string; readonly artefacts?: string };
   readonly link: boolean;
   /** File with the compiled seccomp filter. */
   readonly seccompPath: string | undefined;
@@ -258,6 +258,7 @@ function bwrapArguments(spec: BwrapSpec, fds: Descriptors): string[] {
     storage,
     spec.code ? ["--ro-bind", spec.code.task, "/var/task"] : [],
     spec.code?.opt === undefined ? [] : ["--ro-bind", spec.code.opt, "/opt"],
+    spec.code?.artefacts === undefined ? [] : ["--ro-bind", spec.code.artefacts, "/var/artefacts"],
     ["--chdir", "/var/task", "--clearenv"],
     variables,
     fds.seccomp === undefined ? [] : ["--seccomp", String(fds.seccomp)],

@@ -22,42 +22,52 @@ import {
 } from "./libc.ts";
 import { READ_ONLY } from "./roots.ts";
 
+/** Where code is attached, in some mount namespace. */
+export interface CodePaths {
+  readonly task: string;
+  readonly opt: string;
+  readonly artefacts: string;
+}
+
 /** Mounts that are attached nowhere yet. `close` drops what was not attached. */
 export class DetachedCode {
-  readonly #task: number;
-  readonly #opt: number | undefined;
+  /** Detached mounts by where they go. */
+  readonly #mounts = new Map<keyof CodePaths, number>();
 
   /** Throws SandboxError when a folder is not an announced one, SystemCallError when the kernel refuses. */
   constructor(folders: AnnouncedFolders, code: CodeMounts) {
-    this.#task = folders.with(code.task, (fd) => cloneMount(fd, READ_ONLY));
     try {
-      this.#opt = layersMount(folders, code.layers);
+      this.#mounts.set("task", folderMount(folders, code.task));
+      if (code.layers.length > 0) this.#mounts.set("opt", layersMount(folders, code.layers));
+      if (code.artefacts !== undefined) this.#mounts.set("artefacts", folderMount(folders, code.artefacts));
     } catch (error) {
-      closeSync(this.#task);
+      this.close();
       throw error;
     }
   }
 
-  get hasLayers(): boolean {
-    return this.#opt !== undefined;
+  /** What there is to attach. */
+  get names(): (keyof CodePaths)[] {
+    return [...this.#mounts.keys()];
   }
 
   /** Attaches at these paths of the mount namespace that the thread is in. */
-  attach(paths: { readonly task: string; readonly opt: string }): void {
-    attachMount(this.#task, paths.task);
-    if (this.#opt !== undefined) attachMount(this.#opt, paths.opt);
+  attach(paths: CodePaths): void {
+    for (const [name, fd] of this.#mounts) attachMount(fd, paths[name]);
   }
 
   close(): void {
-    closeSync(this.#task);
-    if (this.#opt !== undefined) closeSync(this.#opt);
+    for (const fd of this.#mounts.values()) closeSync(fd);
   }
 }
 
-function layersMount(folders: AnnouncedFolders, layers: readonly string[]): number | undefined {
+function folderMount(folders: AnnouncedFolders, folder: string): number {
+  return folders.with(folder, (fd) => cloneMount(fd, READ_ONLY));
+}
+
+function layersMount(folders: AnnouncedFolders, layers: readonly string[]): number {
   const [first, ...others] = layers;
-  if (first === undefined) return undefined;
-  if (others.length === 0) return folders.with(first, (fd) => cloneMount(fd, READ_ONLY));
+  if (first !== undefined && others.length === 0) return folderMount(folders, first);
   const fds: number[] = [];
   try {
     for (const layer of layers) fds.push(folders.open(layer));
@@ -102,7 +112,6 @@ export function resizeTmpfs(bytes: number): void {
   mount("tmpfs", "/tmp", "tmpfs", MS_REMOUNT | MS_NOSUID | MS_NODEV, `size=${bytes}`);
 }
 
-export function detachCode(paths: { readonly task: string; readonly opt: string }, hasLayers: boolean): void {
-  detachMount(paths.task);
-  if (hasLayers) detachMount(paths.opt);
+export function detachCode(paths: CodePaths, names: readonly (keyof CodePaths)[]): void {
+  for (const name of names) detachMount(paths[name]);
 }

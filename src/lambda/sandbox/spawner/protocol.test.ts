@@ -23,7 +23,7 @@ const CREATE = {
   environment: { PATH: "/bin", EMPTY: "" },
   memoryMb: 128,
   ephemeralStorageMb: 512,
-  code: { task: "/data/code/x", layers: ["/data/code/y"] },
+  code: { task: "/data/code/x", layers: ["/data/code/y"], artefacts: "/data/code/z" },
   link: true,
 };
 const { code, memoryMb, ephemeralStorageMb } = CREATE;
@@ -70,6 +70,7 @@ const BAD: readonly (readonly [field: string, values: readonly unknown[]])[] = [
     ],
   ],
   ["code", NOT_PATHS.map((path) => ({ task: "/x", layers: [path] }))],
+  ["code", NOT_PATHS.slice(1).map((artefacts) => ({ task: "/x", layers: [], artefacts }))],
   ["signal", [undefined, "SIGSTOP", "SIGUSR1", 9, "KILL", ["SIGTERM"]]],
 ];
 

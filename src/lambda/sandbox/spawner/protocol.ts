@@ -191,9 +191,11 @@ function runtimeRoot(value: unknown): RuntimeRoot {
 
 function codeMounts(value: unknown): CodeMounts {
   const fields = record(value, "code");
+  const { artefacts } = fields;
   return {
     task: path(fields["task"], "code.task"),
     layers: list(fields["layers"], "code.layers", LAYERS_MAX).map((layer) => path(layer, "code.layers")),
+    ...(artefacts === undefined ? {} : { artefacts: path(artefacts, "code.artefacts") }),
   };
 }
 

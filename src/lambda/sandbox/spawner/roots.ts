@@ -61,7 +61,7 @@ const HOST_FOLDERS = [
 const HOST_FILES = ["ld.so.cache", "ld.so.conf", "mime.types", "protocols", "services", "ssl/openssl.cnf"];
 /** Links into /usr on hosts with a merged /usr; folders of their own on older ones. */
 const TOP_LEVEL = ["bin", "sbin", "lib", "lib32", "lib64"];
-const MOUNT_POINTS = ["dev", "opt", "proc", "tmp", "var/lang", "var/runtime", "var/task"];
+const MOUNT_POINTS = ["dev", "opt", "proc", "tmp", "var/artefacts", "var/lang", "var/runtime", "var/task"];
 
 /** The account that functions run as on AWS. */
 export const SANDBOX_UID = 993;

@@ -10,7 +10,7 @@ import type { Cgroup, CgroupTree } from "../cgroups.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
 import { BwrapProcess, type BwrapSpec } from "./bwrap.ts";
-import { detachCode, DetachedCode, inMountNamespace } from "./code-mounts.ts";
+import { detachCode, DetachedCode, inMountNamespace, type CodePaths } from "./code-mounts.ts";
 import type { AnnouncedFolders } from "./folders.ts";
 import { continueTree, stopTree } from "./process-tree.ts";
 import type { Created, CreateRequest, SpecialiseRequest } from "./protocol.ts";
@@ -28,6 +28,9 @@ const ACCOUNT_BASE = 2_000_000;
 const OOM_SCORE_ADJUSTMENT = 500;
 const CGROUP_REMOVAL_ATTEMPTS_MAX = 50;
 const CGROUP_REMOVAL_PAUSE_MS = 20;
+
+/** Where a function finds its code. */
+const INSIDE: CodePaths = { task: "/var/task", opt: "/opt", artefacts: "/var/artefacts" };
 
 /** Where sandboxes get their network from. */
 export interface NetworkSeats {
@@ -114,7 +117,7 @@ export class Sandboxes {
     box.memoryMb = request.memoryMb;
     const code = new DetachedCode(this.#options.folders, request.code);
     try {
-      inMountNamespace(box.initPid, () => code.attach({ task: "/var/task", opt: "/opt" }));
+      inMountNamespace(box.initPid, () => code.attach(INSIDE));
     } finally {
       code.close();
     }
@@ -247,8 +250,12 @@ export class Sandboxes {
   }
 
   /** Code that bwrap itself shall mount, put where it can see it. */
-  #stage(code: CodeMounts, folder: string): { paths: { task: string; opt?: string }; remove: () => void } {
-    const paths = { task: join(folder, "task"), opt: join(folder, "opt") };
+  #stage(code: CodeMounts, folder: string): { paths: NonNullable<BwrapSpec["code"]>; remove: () => void } {
+    const paths = {
+      task: join(folder, "task"),
+      opt: join(folder, "opt"),
+      artefacts: join(folder, "artefacts"),
+    };
     for (const path of Object.values(paths)) mkdirSync(path, { recursive: true });
     const detached = new DetachedCode(this.#options.folders, code);
     try {
@@ -256,12 +263,16 @@ export class Sandboxes {
     } finally {
       detached.close();
     }
-    const hasLayers = code.layers.length > 0;
+    const { names } = detached;
     return {
-      paths: hasLayers ? paths : { task: paths.task },
+      paths: {
+        task: paths.task,
+        ...(names.includes("opt") ? { opt: paths.opt } : {}),
+        ...(names.includes("artefacts") ? { artefacts: paths.artefacts } : {}),
+      },
       remove: () => {
-        detachCode(paths, hasLayers);
-        for (const path of [paths.task, paths.opt, folder]) rmdirSync(path);
+        detachCode(paths, names);
+        for (const path of [...Object.values(paths), folder]) rmdirSync(path);
       },
     };
   }

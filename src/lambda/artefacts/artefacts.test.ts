@@ -1,0 +1,134 @@
+// Goal: artefacts are made once for everything they depend on, in a sandbox that has nothing of the function's but its
+// code; what fails, lies or takes too long leaves the function without, and nothing else behind.
+// Method: a sandbox driver whose sandboxes send what the test says; a manual clock; a folder of the test's own.
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { ManualClock } from "../../kernel/clock.ts";
+import type { LogFields, Logger } from "../../telemetry/logger.ts";
+import { FakeSandbox, fakeVersion } from "../environment/fakes.ts";
+import { FRAME } from "../environment/link.ts";
+import type { RuntimeAvailable } from "../runtimes/catalogue.ts";
+import type { SandboxDriver, SandboxSpec } from "../sandbox/sandbox.ts";
+import { Artefacts } from "./artefacts.ts";
+
+const ZIP_BYTES = 200_000;
+const RUNTIME: RuntimeAvailable = {
+  available: true,
+  root: { key: "nodejs24.x-24.0.0" },
+  command: () => ["/var/lang/bin/node"],
+  compile: (memoryMb) => [
+    "/var/lang/bin/node",
+    `--max-old-space-size=${memoryMb}`,
+    "/var/runtime/compile.cjs",
+  ],
+  version: "24.0.0",
+  environment: { PATH: "/bin" },
+  link: true,
+};
+
+function fileFrame(name: string, content: string): Buffer {
+  const length = Buffer.alloc(2);
+  length.writeUInt16LE(Buffer.byteLength(name));
+  return Buffer.concat([length, Buffer.from(name), Buffer.from(content)]);
+}
+
+const compiles = (sandbox: FakeSandbox) => {
+  sandbox.send(FRAME.FILE, fileFrame("compiled/a", "cache"));
+  sandbox.send(FRAME.PREPARED);
+};
+
+async function open(t: TestContext, script: (sandbox: FakeSandbox) => void = compiles) {
+  const directory = mkdtempSync(join(tmpdir(), "hornero-artefacts-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const specs: SandboxSpec[] = [];
+  const sandboxes: FakeSandbox[] = [];
+  const warnings: LogFields[] = [];
+  const logger: Logger = {
+    debug() {},
+    info() {},
+    warn: (_message, fields) => void warnings.push(fields ?? {}),
+    error() {},
+    with: () => logger,
+  };
+  const clock = new ManualClock();
+  const artefacts = await Artefacts.open({
+    directory,
+    driver: {
+      create: async (spec: SandboxSpec) => {
+        const sandbox = new FakeSandbox(spec.id);
+        specs.push(spec);
+        sandboxes.push(sandbox);
+        script(sandbox);
+        return sandbox;
+      },
+    } as unknown as SandboxDriver,
+    runtimes: { find: async () => RUNTIME },
+    codeFolder: async (sha256Hex) => `/code/${sha256Hex}`,
+    clock,
+    logger,
+    nextId: () => `s-${specs.length}`,
+  });
+  return { artefacts, specs, sandboxes, warnings, clock, directory };
+}
+
+test("are made once for the same code, interpreter and memory, without the function's role or variables", async (t) => {
+  const { artefacts, specs, sandboxes, directory } = await open(t);
+  const version = fakeVersion({ environment: { SECRET: "x" } });
+  assert.equal(artefacts.find(version, RUNTIME), undefined);
+  await Promise.all([artefacts.prepare(version, ZIP_BYTES), artefacts.prepare(version, ZIP_BYTES)]);
+  await artefacts.prepare(fakeVersion({ name: "another" }), ZIP_BYTES);
+  assert.equal(specs.length, 1);
+  assert.deepEqual(specs[0]?.environment, { PATH: "/bin", _HANDLER: "index.handler" });
+  assert.deepEqual(specs[0]?.code, { task: `/code/${version.codeSha256Hex}`, layers: [] });
+  assert.deepEqual(sandboxes[0]?.calls, ["destroy"]);
+  const folder = artefacts.find(version, RUNTIME) ?? "";
+  assert.deepEqual(readdirSync(join(folder, "compiled")), ["a"]);
+  const larger = fakeVersion({ memoryMb: 256 });
+  assert.equal(artefacts.find(larger, RUNTIME), undefined, "V8 takes no cache made under other flags");
+  await artefacts.prepare(larger, ZIP_BYTES);
+  assert.equal(readdirSync(directory).length, 2);
+  await artefacts.forget(version.codeSha256Hex);
+  assert.equal(artefacts.find(version, RUNTIME), undefined);
+  assert.deepEqual(readdirSync(directory), []);
+});
+
+test("are not made of little code", async (t) => {
+  const { artefacts, specs } = await open(t);
+  await artefacts.prepare(fakeVersion(), 1000);
+  assert.equal(specs.length, 0);
+});
+
+const FAILURES: readonly (readonly [what: string, script: (sandbox: FakeSandbox) => void])[] = [
+  ["ends before it is done", (sandbox) => sandbox.exit({ code: 3 })],
+  ["gives up", (sandbox) => sandbox.send(FRAME.NOT_PREPARED, Buffer.from("no"))],
+  ["sends a frame that nobody knows", (sandbox) => sandbox.send(99)],
+  ["names a file elsewhere", (sandbox) => sandbox.send(FRAME.FILE, fileFrame("../../evil", "x"))],
+];
+for (const [what, script] of FAILURES) {
+  test(`a compiler that ${what} leaves the function without`, async (t) => {
+    const { artefacts, sandboxes, warnings, directory } = await open(t, script);
+    await artefacts.prepare(fakeVersion(), ZIP_BYTES);
+    assert.equal(artefacts.find(fakeVersion(), RUNTIME), undefined);
+    assert.equal(warnings.length, 1);
+    assert.deepEqual(sandboxes[0]?.calls, ["destroy"]);
+    assert.deepEqual(readdirSync(directory), []);
+  });
+}
+
+test("a compiler that never ends is waited for a while, then ended", async (t) => {
+  const { artefacts, sandboxes, warnings, clock } = await open(t, () => {});
+  const prepared = artefacts.prepare(fakeVersion(), ZIP_BYTES);
+  while (sandboxes.length === 0) await nextTurn();
+  await nextTurn();
+  clock.advance(3000);
+  await prepared;
+  assert.deepEqual(sandboxes[0]?.calls, []);
+  clock.advance(30_000);
+  await artefacts.close();
+  assert.deepEqual(sandboxes[0]?.calls, ["destroy"]);
+  assert.equal(warnings.length, 0, "closing is no fault");
+});
