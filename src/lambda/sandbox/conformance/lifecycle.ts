@@ -57,7 +57,7 @@ export function defineOutput(define: Define, fixture: () => Fixture): void {
     const seen = (await agent.call("environment")) as Record<string, string>;
     assert.equal(seen["TEXT"], given.TEXT);
     assert.equal(seen["EMPTY"], "");
-    const expected = [...Object.keys(given), "TASK", "OPT", ...fixture().extraVariables];
+    const expected = [...Object.keys(given), "TASK", "OPT", "ARTEFACTS", ...fixture().extraVariables];
     assert.deepEqual(Object.keys(seen).toSorted(), expected.toSorted());
   });
 
