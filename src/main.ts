@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import type { Configuration } from "./cli/configuration.ts";
-import { becomeServerUser, prepareDataDirectory } from "./cli/privileges.ts";
+import { becomeServerUser, prepareDataDirectory, raisePriority } from "./cli/privileges.ts";
 import { allowAuthenticated } from "./iam/authorizer.ts";
 import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
 import { systemClock } from "./kernel/clock.ts";
@@ -84,6 +84,7 @@ export async function startServer(configuration: Configuration, logger: Logger):
       logger,
     });
     closers.push(() => closeOpened(choosing.then((chosen) => chosen.driver)));
+    raisePriority();
     // The spawner has been started in this turn and boots while the store opens, which is the server's user's.
     becomeServerUser(dataDirectory);
     const opening = openSqliteStore({ directory: dataDirectory, clock, port: configuration.port });

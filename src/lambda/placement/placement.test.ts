@@ -146,7 +146,10 @@ describe("placement", () => {
     await first.outcome;
     const second = test.run();
     await Promise.resolve();
-    test.clock.advance(5);
+    for (let look = 0; look < 4; look += 1) {
+      assert.equal(test.sandboxes.length, 1);
+      test.clock.advance(5);
+    }
     await turns();
     assert.equal(test.sandboxes.length, 2);
     await answer(test.sandboxes[0]);

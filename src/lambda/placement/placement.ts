@@ -31,10 +31,12 @@ export interface PlacementOptions {
 }
 
 /**
- * How long an invocation waits for environments that have answered and are about to be idle, before it starts one more:
- * without it, a client that calls again at once would find its environment busy with its log lines, and start another.
+ * An invocation waits for environments that have answered and are about to be idle, before it starts one more: without it, a
+ * client that calls again at once would find its environment busy with its log lines, and start another. How often it
+ * looks counts, not only how long: a server that has no CPU for a while has not heard from its environments either.
  */
-const ABOUT_TO_SERVE_MS_MAX = 5;
+const ABOUT_TO_SERVE_LOOK_MS = 5;
+const ABOUT_TO_SERVE_LOOKS_MAX = 4;
 
 export class Placement {
   readonly #options: PlacementOptions;
@@ -153,9 +155,15 @@ export class Placement {
    */
   #coldStart(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
     const outcome = fleet.wait(invocation);
-    if (!fleet.isAboutToServe) this.#startMissing(fleet);
-    else this.#options.clock.after(ABOUT_TO_SERVE_MS_MAX, () => this.#startMissing(fleet));
+    this.#startUnlessServed(fleet, ABOUT_TO_SERVE_LOOKS_MAX);
     return outcome;
+  }
+
+  #startUnlessServed(fleet: Fleet, looksLeft: number): void {
+    if (fleet.missing === 0) return;
+    if (looksLeft === 0 || !fleet.isAboutToServe) this.#startMissing(fleet);
+    else
+      this.#options.clock.after(ABOUT_TO_SERVE_LOOK_MS, () => this.#startUnlessServed(fleet, looksLeft - 1));
   }
 
   #startMissing(fleet: Fleet): void {

@@ -123,6 +123,16 @@ export class Group {
     return this.#writing !== undefined || !this.#filling.isEmpty;
   }
 
+  /** Part of what was pending at the last write did not fit into it. */
+  get isPartlyWritten(): boolean {
+    return this.#writing !== undefined;
+  }
+
+  /** Somebody waits for what is pending. */
+  get isAwaited(): boolean {
+    return this.#waiters.length > 0;
+  }
+
   get isOpenForWriting(): boolean {
     return this.segments.at(-1)?.isOpenForWriting ?? false;
   }

@@ -129,6 +129,31 @@ test("events are written by themselves, 50 ms after they came", async (t) => {
   assert.ok((await stat(segment)).size > 0);
 });
 
+test("events that come while others are written wait for the next flush", async (t) => {
+  const { open, clock } = await bench(t);
+  const logs = await open();
+  logs.append("g", "a", [{ timestampMs: 1, message: "one" }]);
+  const group = logs.group("g");
+  assert.ok(group);
+  const first = Promise.withResolvers<void>();
+  let writes = 0;
+  group.onWritten(() => {
+    writes += 1;
+    if (writes === 1) logs.append("g", "a", [{ timestampMs: 2, message: "two" }]);
+    first.resolve();
+  });
+  clock.advance(50);
+  await first.promise;
+  // Each task runs behind the writes that are due when it is asked for.
+  for (let task = 0; task < 3; task += 1) await logs.updateGroup(group, (record) => record);
+  assert.equal(writes, 1);
+  const second = Promise.withResolvers<void>();
+  group.onWritten(() => second.resolve());
+  clock.advance(50);
+  await second.promise;
+  assert.deepEqual(messages(await read(logs, "g")), ["one", "two"]);
+});
+
 test("a torn tail is dropped at every length, and writing goes on behind the last whole record", async (t) => {
   const { open, directory } = await bench(t);
   const logs = await open();

@@ -33,7 +33,9 @@ export interface LogWriterOptions {
 
 export class LogWriter {
   readonly #options: LogWriterOptions;
-  /** Groups with something to write; the one that was served last is last. */
+  /** Groups whose events wait for company until the next flush. */
+  readonly #resting = new Set<Group>();
+  /** Groups with something to write now; the one that was served last is last. */
   readonly #dirty = new Set<Group>();
   /** Groups whose segment is open for writing; the one that was written last is last. */
   readonly #open = new Set<Group>();
@@ -71,15 +73,15 @@ export class LogWriter {
     group.enqueue(stream, events);
     this.#pendingBytes += bytes;
     this.pendingBytesPeak = Math.max(this.pendingBytesPeak, this.#pendingBytes);
-    this.#dirty.add(group);
-    if (this.#pendingBytes >= FLUSH_BYTES) this.#start();
-    else this.#planFlush();
+    this.#rest(group);
+    if (this.#pendingBytes >= FLUSH_BYTES) this.#flush();
   }
 
   /** Resolves when half of the room is free; at once when the writer is closed. */
   drained(): Promise<void> {
     if (this.#closed || this.#pendingBytes <= this.#options.pendingBytesMax / 2) return Promise.resolve();
     this.#drained ??= deferred();
+    this.#flush();
     return this.#drained.promise;
   }
 
@@ -116,6 +118,7 @@ export class LogWriter {
 
   /** Drops everything that is pending of a group that is being deleted. Inside exclusively(). */
   forget(group: Group): void {
+    this.#resting.delete(group);
     this.#dirty.delete(group);
     this.#open.delete(group);
     this.release(group.discardPending(groupNotFound()).releasedBytes);
@@ -136,13 +139,21 @@ export class LogWriter {
     this.#open.clear();
   }
 
-  #planFlush(): void {
+  /** Has the group written with the next flush. Also what came while it was being written: else that would be a write of its own. */
+  #rest(group: Group): void {
+    this.#resting.add(group);
     if (this.#flushPlanned) return;
     this.#flushPlanned = true;
     this.#after(FLUSH_DELAY_MS, () => {
       this.#flushPlanned = false;
-      this.#start();
+      this.#flush();
     });
+  }
+
+  #flush(): void {
+    for (const group of this.#resting) this.#dirty.add(group);
+    this.#resting.clear();
+    this.#start();
   }
 
   #after(delayMs: number, callback: () => void): void {
@@ -188,7 +199,9 @@ export class LogWriter {
       this.#noteFailure(group, coerceError(error));
       return;
     }
-    if (group.hasPending) this.#dirty.add(group);
+    if (group.isPartlyWritten || group.isAwaited) this.#dirty.add(group);
+    else if (group.hasPending) this.#rest(group);
+    if (this.#pendingBytes >= FLUSH_BYTES || this.#drained) this.#flush();
     try {
       await this.#limitOpenSegments(group);
       await this.#options.afterWrite(group, writtenBytes);
