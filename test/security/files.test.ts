@@ -93,7 +93,8 @@ result = {
   )) as { descriptors: string[]; roots: string[]; mounts: string[] };
   const known = /^(\/dev\/null|\/proc\/\d+\/fd|ENOENT|(pipe|socket):\[\d+\]|anon_inode:\S+|EACCES)$/;
   for (const descriptor of descriptors) assert.match(descriptor, known);
-  assert.deepEqual(roots, ["/"]);
+  // That of pid 1 may not even be asked for.
+  for (const root of roots) assert.match(root, /^(\/|EACCES)$/);
   for (const mount of mounts) {
     const [, , , , point = "", options = ""] = mount.split(" ");
     assert.match(options, /\bnosuid\b/, mount);

@@ -70,7 +70,7 @@ test("killing pid 1 has no effect, killing everything ends the environment alone
     attacker.run(`
 result = [attempt(os.kill, 1, s) for s in (signal.SIGTERM, signal.SIGKILL, signal.SIGSTOP)] + [get("/proc/1/comm").strip()]`),
   );
-  assert.deepEqual(answers, [null, null, null, "bwrap"]);
+  assert.deepEqual(answers, [null, null, null, "init"]);
   const end = await arena().during(() => attacker.invoke(`os.kill(os.getpid(), 9)`));
   assert.equal(end.functionError, "Unhandled");
   assert.match(

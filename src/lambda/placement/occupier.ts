@@ -109,7 +109,7 @@ export class Occupier {
     const makeVariables = () => this.#variables(version, runtime, logStream, this.#sharedApiAddress());
     const kind = kindOf(runtime, version);
     const generic = needsOwnBoot(version)
-      ? await pool.create({ ...kind.spec, environment: makeVariables() })
+      ? await pool.create({ ...kind.spec, zygote: false, environment: makeVariables() })
       : await pool.take(kind);
     const { sandbox, connection } = generic;
     try {
@@ -227,6 +227,7 @@ function kindOf(runtime: RuntimeAvailable, version: FunctionVersion): GenericKin
       environment: runtime.environment,
       memoryMb,
       ephemeralStorageMb: 512,
+      zygote: runtime.zygote === true,
       link: true,
     },
   };

@@ -30,6 +30,8 @@ export interface RuntimeAvailable {
   readonly version: string;
   /** The variables that are this runtime's own; the rest is environmentVariables'. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Whether it can be forked from one that has booted already; see SandboxSpec. */
+  readonly zygote?: boolean;
   /** Whether the runtime speaks the fast link; otherwise it polls the HTTP Runtime API. */
   readonly link: boolean;
 }
@@ -177,6 +179,7 @@ function interpreted(description: RuntimeDescription, search: InterpreterSearch)
       : {}),
     version: found.version,
     environment: runtimeVariables(description),
+    zygote: family === "python",
     link: true,
   };
 }

@@ -38,6 +38,11 @@ export interface SandboxSpec {
   readonly ephemeralStorageMb: number;
   /** With it, the sandbox is created and specialised in one step (no pool for this runtime). */
   readonly code?: CodeMounts;
+  /**
+   * The command is a runtime that can be forked from one that has booted already with the same root, command and
+   * environment. A hint: who cannot, starts the command.
+   */
+  readonly zygote?: boolean;
   /** Whether the process gets the fast link as file descriptor 3 (a connected unix stream socket). */
   readonly link: boolean;
 }

@@ -101,7 +101,8 @@ export class BubblewrapDriver implements SandboxDriver {
     const { id, command, environment, memoryMb, ephemeralStorageMb, link } = spec;
     const code = spec.code && this.#resolveCode(spec.code);
     const root = this.#resolveRoot(spec.root);
-    const request = { id, root, command, environment, memoryMb, ephemeralStorageMb, link };
+    const zygote = spec.zygote === true;
+    const request = { id, root, command, environment, memoryMb, ephemeralStorageMb, link, zygote };
     const created = await spawner.request({ op: "create", ...request, ...(code ? { code } : {}) });
     const sandbox = new BubblewrapSandbox({
       id,
@@ -151,6 +152,7 @@ export class BubblewrapDriver implements SandboxDriver {
           if (sandbox) sandbox.onExit(exit);
           else this.#earlyExits.set(id, exit);
         },
+        onNotice: (text) => this.#options.logger?.warn(text),
         onDeath: (reason) => {
           if (alive) this.#onDeath(reason);
           alive = false;

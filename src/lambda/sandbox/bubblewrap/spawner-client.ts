@@ -17,6 +17,8 @@ const STDERR_CHARS_MAX = 4096;
 
 export interface SpawnerListeners {
   onExit(id: string, exit: SandboxExit): void;
+  /** Something that whoever looks after this machine should know. */
+  onNotice(text: string): void;
   /** The process is gone, and with it every sandbox. Called once, after `start` has resolved. */
   onDeath(reason: string): void;
 }
@@ -149,6 +151,8 @@ export class SpawnerClient {
         return this.#settle(message.request)?.resolve(message.result);
       case "refusal":
         return this.#settle(message.request)?.reject(failureError(message.failure));
+      case "notice":
+        return this.#listeners.onNotice(message.text);
       case "exited":
         return this.#listeners.onExit(message.id, message.exit);
     }

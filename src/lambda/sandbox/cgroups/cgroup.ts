@@ -23,6 +23,8 @@ export interface CgroupWalls {
 export interface Cgroup {
   /** Moves a process, with all its threads, into the group; its children are born there. `pid` as seen by the caller. */
   attach(pid: number): void;
+  /** The files into which a process writes 0 to move itself into the group; who opened them needs the rights. */
+  readonly joinFiles: readonly string[];
   /** All memory of the group, page cache and tmpfs pages included; no swap. Throws EBUSY when more is in use and cannot be reclaimed. */
   setMemory(bytes: number): void;
   /** CPU time per wall time; more than the machine has means no limit. */

@@ -88,6 +88,10 @@ class CgroupV1 implements Cgroup {
     return this.#memory === undefined ? undefined : join(this.#memory, "memory.max_usage_in_bytes");
   }
 
+  get joinFiles(): readonly string[] {
+    return this.#groups.map((group) => join(group, "cgroup.procs"));
+  }
+
   attach(pid: number): void {
     for (const group of this.#groups) writeControl(join(group, "cgroup.procs"), pid);
   }

@@ -137,6 +137,11 @@ class CgroupV2 implements Cgroup {
     return this.#file("memory.peak") ?? this.#file("memory.current");
   }
 
+  get joinFiles(): readonly string[] {
+    const file = this.#file("cgroup.procs");
+    return file === undefined ? [] : [file];
+  }
+
   attach(pid: number): void {
     this.#write("cgroup.procs", pid);
   }

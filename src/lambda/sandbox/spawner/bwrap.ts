@@ -53,9 +53,41 @@ export interface BwrapEnd {
   readonly signal: string | undefined;
 }
 
+/** A process behind its walls, however it came there, from the first step to the end of everything inside. */
+export interface SandboxProcess {
+  /** Read end of the pipe that is stdout and stderr inside; for another to take over. */
+  readonly outputFd: number;
+  /** Our end of the link. */
+  readonly linkFd: number | undefined;
+  /** The command has ended, and what it left behind is being killed. Never rejects. */
+  readonly ended: Promise<BwrapEnd>;
+  /** Everything inside is gone and reaped. Never rejects. */
+  readonly gone: Promise<void>;
+  /** The pid of pid 1 inside, in the spawner's pid namespace. Rejects with SandboxError when there never will be one. */
+  readonly initPid: Promise<number>;
+  /** Whether there is anything inside; its pids mean something only then. */
+  readonly isAlive: boolean;
+  /** Lets it go on, and resolves when the walls are up and the command is next. Rejects with SandboxError. */
+  release(): Promise<void>;
+  /** To the command; harmless when it has ended. One that is about to be started gets it when it is. */
+  signal(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** Kills everything inside: pid 1 takes its pid namespace along. */
+  kill(): void;
+  /** For a process whose descriptors nobody has taken. */
+  closeDescriptors(): void;
+}
+
 /** Init processes whose monitor has ended: they fall to us, pid 1 of this pid namespace, and libuv does not know them. */
 const orphans = new Map<number, Deferred<void>>();
 process.on("SIGCHLD", reapOrphans);
+
+/** Resolves when `pid` is gone: a process that bwrap had started, and that is ours since bwrap has ended. */
+export function orphanGone(pid: number): Promise<void> {
+  const gone = deferred();
+  orphans.set(pid, gone);
+  reapOrphans();
+  return gone.promise;
+}
 
 function reapOrphans(): void {
   for (const [pid, gone] of orphans) {
@@ -65,7 +97,7 @@ function reapOrphans(): void {
   }
 }
 
-export class BwrapProcess {
+export class BwrapProcess implements SandboxProcess {
   /** Our end of the fast link; whoever takes it closes it. */
   readonly linkFd: number | undefined;
   /** Read end of the pipe for stdout and stderr; whoever takes it closes it. */
@@ -142,11 +174,7 @@ export class BwrapProcess {
 
   /** To the command; harmless when it has ended. One that is about to be started gets it when it is. */
   async signal(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
-    for (let attempt = 0; attempt < COMMAND_ATTEMPTS_MAX && this.isAlive; attempt += 1) {
-      const pid = this.#commandPid();
-      if (pid !== undefined) return signalIfAlive(pid, signal);
-      await delay(COMMAND_PAUSE_MS);
-    }
+    await signalCommand(() => (this.isAlive ? this.#initPid : undefined), signal);
   }
 
   /** For a process whose descriptors nobody has taken. */
@@ -160,13 +188,6 @@ export class BwrapProcess {
     if (this.#monitorEnded) return;
     if (this.#initPid === undefined) this.#child.kill("SIGKILL");
     else signalIfAlive(this.#initPid, "SIGKILL");
-  }
-
-  /** undefined before and after its life. */
-  #commandPid(): number | undefined {
-    const init = this.#initPid;
-    if (init === undefined || this.#monitorEnded) return undefined;
-    return childByInnerPid(init, COMMAND_INNER_PID);
   }
 
   #pipe(fd: number): Socket {
@@ -191,22 +212,14 @@ export class BwrapProcess {
     });
     this.#child.on("close", (status: number | null, signal: string | null) => {
       this.#monitorEnded = true;
-      ended.resolve(this.#end(status, signal));
+      ended.resolve(commandEnd(status, signal));
       if (this.#initPid === undefined) {
         this.#init.reject(new SandboxError("start-bwrap", this.#lastWords(), { cause: this.#spawnError }));
         return gone.resolve();
       }
-      orphans.set(this.#initPid, gone);
-      reapOrphans();
+      void orphanGone(this.#initPid).then(() => gone.resolve());
     });
     return { ended: ended.promise, gone: gone.promise };
-  }
-
-  /** A command that cannot be executed ends with 1, and bwrap says why on the output. */
-  #end(status: number | null, signal: string | null): BwrapEnd {
-    if (signal !== null || status === null) return { code: undefined, signal: signal ?? "SIGKILL" };
-    const name = signalName(status - SIGNAL_STATUS_BASE);
-    return name === undefined ? { code: status, signal: undefined } : { code: undefined, signal: name };
   }
 
   /** What bwrap wrote before it gave up. Opened anew, because reading must not wait if something still holds the pipe. */
@@ -264,6 +277,24 @@ function bwrapArguments(spec: BwrapSpec, fds: Descriptors): string[] {
     fds.seccomp === undefined ? [] : ["--seccomp", String(fds.seccomp)],
     ["--info-fd", String(fds.info), "--block-fd", String(fds.gate)],
   ].flat();
+}
+
+/** `init` tells the pid of pid 1; undefined ends the attempts. */
+export async function signalCommand(init: () => number | undefined, signal: NodeJS.Signals): Promise<void> {
+  for (let attempt = 0; attempt < COMMAND_ATTEMPTS_MAX; attempt += 1) {
+    const initPid = init();
+    if (initPid === undefined) return;
+    const pid = childByInnerPid(initPid, COMMAND_INNER_PID);
+    if (pid !== undefined) return signalIfAlive(pid, signal);
+    await delay(COMMAND_PAUSE_MS);
+  }
+}
+
+/** The end of the command, from that of its pid 1. One that cannot be executed ends with 1, and bwrap says why on the output. */
+export function commandEnd(status: number | null, signal: string | null): BwrapEnd {
+  if (signal !== null || status === null) return { code: undefined, signal: signal ?? "SIGKILL" };
+  const name = signalName(status - SIGNAL_STATUS_BASE);
+  return name === undefined ? { code: status, signal: undefined } : { code: undefined, signal: name };
 }
 
 function signalName(number: number): string | undefined {

@@ -29,6 +29,9 @@ export interface CodePaths {
   readonly artefacts: string;
 }
 
+/** Where a function sees them. */
+export const INSIDE: CodePaths = { task: "/var/task", opt: "/opt", artefacts: "/var/artefacts" };
+
 /** Mounts that are attached nowhere yet. `close` drops what was not attached. */
 export class DetachedCode {
   /** Detached mounts by where they go. */
@@ -105,6 +108,12 @@ function returnTo(namespace: number): void {
   } catch {
     process.abort();
   }
+}
+
+/** A tmpfs at /tmp of the mount namespace that the thread is in, for `account` alone. */
+export function mountTmpfs(bytes: number, account: number | undefined): void {
+  const owner = account === undefined ? "" : `,uid=${account},gid=${account}`;
+  mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, `size=${bytes},mode=0700${owner}`);
 }
 
 /** Sets the size of the tmpfs at /tmp of the mount namespace that the thread is in. */

@@ -106,6 +106,15 @@ export class EnvironmentNetworks {
     }
   }
 
+  connect(seat: number, pid: number): void {
+    const namespace = openSync(`/proc/${pid}/ns/net`, "r");
+    try {
+      inNetworkNamespace(namespace, () => this.#connect(seat));
+    } finally {
+      closeSync(namespace);
+    }
+  }
+
   /** A listener that sandboxes reach at GATEWAY, to be passed on to the server. */
   async listen(port: number): Promise<Server> {
     const server = createServer();

@@ -25,6 +25,7 @@ const CREATE = {
   ephemeralStorageMb: 512,
   code: { task: "/data/code/x", layers: ["/data/code/y"], artefacts: "/data/code/z" },
   link: true,
+  zygote: true,
 };
 const { code, memoryMb, ephemeralStorageMb } = CREATE;
 const COMMANDS: readonly Readonly<Record<string, unknown>>[] = [

@@ -47,6 +47,8 @@ export interface CreateRequest {
   readonly ephemeralStorageMb: number;
   readonly code?: CodeMounts;
   readonly link: boolean;
+  /** Whether it may be forked from a zygote; see zygote/zygotes.ts. */
+  readonly zygote: boolean;
 }
 
 export interface SpecialiseRequest {
@@ -95,6 +97,8 @@ export type SpawnerMessage =
   | { readonly type: "handle"; readonly kind: HandleKind; readonly id: string }
   | { readonly type: "reply"; readonly request: number; readonly result?: Created }
   | { readonly type: "refusal"; readonly request: number; readonly failure: Failure }
+  /** For the server's log. */
+  | { readonly type: "notice"; readonly text: string }
   | { readonly type: "exited"; readonly id: string; readonly exit: SandboxExit };
 
 export class ProtocolError extends Error {
@@ -157,6 +161,7 @@ function parseCommand(fields: Fields): SpawnerRequest {
         ...sizes(fields),
         ...(fields["code"] === undefined ? {} : { code: codeMounts(fields["code"]) }),
         link: fields["link"] === true,
+        zygote: fields["zygote"] === true,
       };
     default:
       throw new ProtocolError(`unknown request ${String(op)}`);

@@ -9,13 +9,16 @@ import { ENVIRONMENT_PIDS_MAX, MEMORY_MB_PER_VCPU } from "../../../limits.ts";
 import type { Cgroup, CgroupTree } from "../cgroups.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
-import { BwrapProcess, type BwrapSpec } from "./bwrap.ts";
-import { detachCode, DetachedCode, inMountNamespace, type CodePaths } from "./code-mounts.ts";
+import { BwrapProcess, type BwrapSpec, type SandboxProcess } from "./bwrap.ts";
+import { detachCode, DetachedCode, INSIDE, inMountNamespace, type CodePaths } from "./code-mounts.ts";
 import type { AnnouncedFolders } from "./folders.ts";
 import { continueTree, stopTree } from "./process-tree.ts";
 import type { Created, CreateRequest, SpecialiseRequest } from "./protocol.ts";
 import type { RuntimeRoots } from "./roots.ts";
 import type { TemporaryStorage } from "./storage.ts";
+import { forkSandbox } from "./zygote/fork-sandbox.ts";
+import type { Zygote } from "./zygote/zygote.ts";
+import type { Zygotes } from "./zygote/zygotes.ts";
 
 const MIB = 1024 * 1024;
 /** Sandboxes at one time. Ours: memory ends earlier on most machines. */
@@ -23,14 +26,11 @@ const SANDBOXES_MAX = 4096;
 /** Sandboxes in the making at one time: each takes about ten descriptors, and this process has 1,024. */
 const CREATING_MAX = 32;
 /** Host accounts of sandboxes: above those of people and containers' usual ranges, one for each sandbox. */
-const ACCOUNT_BASE = 2_000_000;
+export const ACCOUNT_BASE = 2_000_000;
 /** When the machine runs out of memory, functions go before the platform does; see oom(5) in proc(5). */
 const OOM_SCORE_ADJUSTMENT = 500;
 const CGROUP_REMOVAL_ATTEMPTS_MAX = 50;
 const CGROUP_REMOVAL_PAUSE_MS = 20;
-
-/** Where a function finds its code. */
-const INSIDE: CodePaths = { task: "/var/task", opt: "/opt", artefacts: "/var/artefacts" };
 
 /** Where sandboxes get their network from. */
 export interface NetworkSeats {
@@ -39,6 +39,8 @@ export interface NetworkSeats {
   address(index: number): string | undefined;
   /** Runs `start` in a new network namespace; what it starts stays there. Throws SandboxError. Synchronous. */
   enter<T>(index: number, start: () => T): T;
+  /** Gives the network namespace of a process, which has nothing yet, the same. Throws as `enter` does. */
+  connect(index: number, pid: number): void;
 }
 
 export interface SandboxesOptions {
@@ -47,6 +49,7 @@ export interface SandboxesOptions {
   readonly cgroups: CgroupTree;
   readonly network: NetworkSeats;
   readonly storage: TemporaryStorage;
+  readonly zygotes: Zygotes;
   /** Folder of this process's own mount namespace, for mounts that live as long as a sandbox is being made. */
   readonly stagingPath: string;
   readonly seccompPath: string | undefined;
@@ -61,7 +64,7 @@ interface Box {
   readonly id: string;
   readonly index: number;
   readonly cgroup: Cgroup;
-  readonly bwrap: BwrapProcess;
+  readonly bwrap: SandboxProcess;
   initPid: number;
   specialised: boolean;
   memoryMb: number;
@@ -170,7 +173,10 @@ export class Sandboxes {
     try {
       cgroup = cgroups.create(request.id);
       setLimits(cgroup, request.memoryMb);
-      const bwrap = await this.#startWithStorage(request, { index, cgroup });
+      const zygote = await this.#options.zygotes.take(request);
+      const bwrap =
+        (zygote && (await this.#fork(zygote, request, { index, cgroup }))) ??
+        (await this.#startWithStorage(request, { index, cgroup }));
       const box: Box = {
         id: request.id,
         index,
@@ -190,6 +196,26 @@ export class Sandboxes {
     } catch (error) {
       await this.#takeBack(index, cgroup);
       throw error;
+    }
+  }
+
+  /** Undefined when its walls could not be built that way. */
+  async #fork(
+    zygote: Zygote,
+    request: CreateRequest,
+    { index, cgroup }: { index: number; cgroup: Cgroup },
+  ): Promise<SandboxProcess | undefined> {
+    try {
+      return await forkSandbox(this.#options, zygote, request, {
+        index,
+        cgroup,
+        account: this.#account(index),
+        hostname: this.#hostname(index),
+      });
+    } catch (error) {
+      if (!(error instanceof SandboxError) || error.step !== "build-walls") throw error;
+      this.#options.zygotes.distrust(request, error);
+      return undefined;
     }
   }
 
@@ -218,13 +244,11 @@ export class Sandboxes {
         ? undefined
         : this.#stage(request.code, join(stagingPath, String(box.index)));
     try {
-      const address = network.address(box.index);
       const spec: BwrapSpec = {
         rootPath: roots.path(request.root),
         command: request.command,
         environment: request.environment,
-        // Instances of AWS's are named by an address of this kind, too.
-        hostname: (address ?? "169.254.100.2").replaceAll(".", "-"),
+        hostname: this.#hostname(box.index),
         storage: box.storage,
         ...(staged ? { code: staged.paths } : {}),
         link: request.link,
@@ -304,6 +328,11 @@ export class Sandboxes {
 
   #account(index: number): number | undefined {
     return this.#options.separateAccounts ? ACCOUNT_BASE + index : undefined;
+  }
+
+  /** Instances of AWS's are named by an address of this kind, too. */
+  #hostname(index: number): string {
+    return (this.#options.network.address(index) ?? "169.254.100.2").replaceAll(".", "-");
   }
 
   /** The free index that was given back longest ago, so that addresses and accounts do not come again soon. */

@@ -1,6 +1,7 @@
 /** What the spawner does once, at its start: its own surroundings, then the parts that make sandboxes. */
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { ENVIRONMENT_FILE_DESCRIPTORS_MAX } from "../../../limits.ts";
+import { systemClock } from "../../../kernel/clock.ts";
 import { coerceError } from "../../../kernel/deferred.ts";
 import { openCgroups, type CgroupTree } from "../cgroups.ts";
 import { SandboxError, type Wall, type Walls } from "../sandbox.ts";
@@ -23,7 +24,8 @@ import {
 import { EnvironmentNetworks, GATEWAY, RUNTIME_API_PORT } from "./network.ts";
 import type { Started, StartMessage } from "./protocol.ts";
 import { RuntimeRoots } from "./roots.ts";
-import { Sandboxes, type NetworkSeats } from "./sandboxes.ts";
+import { ACCOUNT_BASE, Sandboxes, type NetworkSeats } from "./sandboxes.ts";
+import { Zygotes } from "./zygote/zygotes.ts";
 import { ImageStorage, tmpfsStorage, type TemporaryStorage } from "./storage.ts";
 
 /** Every host has it, everybody may enter it, and nothing that the spawner needs is in it. */
@@ -50,9 +52,21 @@ export async function setUp(message: StartMessage): Promise<Spawner> {
     setUpNetwork(message),
     setUpStorage(storageDirectory, stagingPath),
   ]);
+  const roots = new RuntimeRoots(`${PRIVATE_FOLDER}/roots`, folders, { "resolv.conf": resolver });
+  const zygotes = new Zygotes({
+    roots,
+    seccompPath,
+    accounts: message.separateAccounts
+      ? { own: ACCOUNT_BASE - 1, first: ACCOUNT_BASE, count: network.seats.seatCount }
+      : undefined,
+    clock: systemClock,
+    onGivenUp: (root, reason) =>
+      send({ type: "notice", text: `sandboxes of ${root} boot on their own: ${reason}` }),
+  });
   const sandboxes = new Sandboxes({
     folders,
-    roots: new RuntimeRoots(`${PRIVATE_FOLDER}/roots`, folders, { "resolv.conf": resolver }),
+    roots,
+    zygotes,
     cgroups,
     network: network.seats,
     storage: storage.used,
@@ -70,6 +84,7 @@ export async function setUp(message: StartMessage): Promise<Spawner> {
     started: { walls: describeWalls({ cgroups, network, storage: storage.wall }), ...network.started },
     close: async () => {
       await sandboxes.destroyAll();
+      await zygotes.close();
       await network.egress?.close();
       cgroups.close();
     },

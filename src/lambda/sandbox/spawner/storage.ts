@@ -24,7 +24,7 @@ import { join } from "node:path";
 import { EPHEMERAL_STORAGE_MB_MIN } from "../../../limits.ts";
 import { SandboxError } from "../sandbox.ts";
 import type { BwrapSpec } from "./bwrap.ts";
-import { inMountNamespace, resizeTmpfs } from "./code-mounts.ts";
+import { inMountNamespace, mountTmpfs, resizeTmpfs } from "./code-mounts.ts";
 import {
   attachMount,
   createMount,
@@ -51,10 +51,19 @@ const MKFS = [
 export interface TemporaryStorage {
   /** What bwrap shall show as /tmp. */
   create(index: number, options: StorageOptions): Promise<BwrapSpec["storage"]>;
+  /** A file system that will be /tmp of a sandbox whose mount namespace is not there yet. */
+  prepare(options: StorageOptions): Promise<PreparedStorage>;
   /** Takes back what only the start of the sandbox needed. Idempotent. */
   release(index: number): void;
   /** For a running sandbox with nothing in /tmp yet; `pid` is one of its processes. */
   resize(pid: number, options: StorageOptions & { previousBytes: number }): Promise<void>;
+}
+
+export interface PreparedStorage {
+  /** Attaches it as /tmp of the mount namespace of `pid`. */
+  attach(pid: number): void;
+  /** Gives it back if it is attached nowhere. */
+  close(): void;
 }
 
 export interface StorageOptions {
@@ -65,6 +74,11 @@ export interface StorageOptions {
 
 export const tmpfsStorage: TemporaryStorage = {
   create: (_index, { bytes }) => Promise.resolve({ tmpfsBytes: bytes }),
+  prepare: ({ bytes, account }) =>
+    Promise.resolve({
+      attach: (pid) => inMountNamespace(pid, () => mountTmpfs(bytes, account)),
+      close: () => undefined,
+    }),
   release: () => undefined,
   resize: (pid, { bytes }) => {
     inMountNamespace(pid, () => resizeTmpfs(bytes));
@@ -105,6 +119,14 @@ export class ImageStorage implements TemporaryStorage {
       closeSync(mount);
     }
     return { folder };
+  }
+
+  async prepare(options: StorageOptions): Promise<PreparedStorage> {
+    const mount = await this.#make(options);
+    return {
+      attach: (pid) => inMountNamespace(pid, () => attachMount(mount, "/tmp")),
+      close: () => closeSync(mount),
+    };
   }
 
   release(index: number): void {

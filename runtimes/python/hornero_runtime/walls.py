@@ -1,0 +1,189 @@
+"""The walls around a child of the fork server: what bubblewrap builds around a runtime that boots on its own.
+
+The fork server itself stands behind walls: the root that its children show, namespaces without network, and an account
+without rights, with the capabilities of its own user namespace only. A child takes a copy of these namespaces for
+itself, and then, in a user namespace of its own, gives up every capability:
+
+    fork server ── pid 1 of the sandbox: waits for the command, reaps orphans ── command: becomes the runtime
+
+The network, /tmp and the function's code are attached from outside, by the platform.
+"""
+
+import ctypes
+import os
+import sys
+
+SANDBOX_UID = 993
+SANDBOX_GID = 990
+# When the machine runs out of memory, functions go before the platform does.
+_OOM_SCORE_ADJUSTMENT = 500
+# Shells, and the platform, tell an end by signal N as the exit status 128 + N.
+_SIGNAL_STATUS_BASE = 128
+_DESCRIPTORS_END = 1024
+_LINK_FD = 3
+
+_CLONE_NEWNS = 0x20000
+_CLONE_NEWCGROUP = 0x2000000
+_CLONE_NEWUTS = 0x4000000
+_CLONE_NEWIPC = 0x8000000
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWPID = 0x20000000
+_CLONE_NEWNET = 0x40000000
+
+_MS_NOSUID = 0x2
+_MS_NODEV = 0x4
+_MS_NOEXEC = 0x8
+_MS_MOVE = 0x2000
+_MNT_DETACH = 0x2
+
+_PR_SET_DUMPABLE = 4
+_PR_SET_NAME = 15
+_PR_SET_SECCOMP = 22
+_PR_CAPBSET_DROP = 24
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+_SECCOMP_MODE_FILTER = 2
+_CAPABILITY_VERSION_3 = 0x20080522
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _call(name, *arguments):
+    """Calls libc's `name`. Raises OSError."""
+    if getattr(_libc, name)(*arguments) < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno), name)
+
+
+def _prctl(option, *arguments):
+    values = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
+    _call("prctl", ctypes.c_int(option), *values)
+
+
+class OwnNamespaces:
+    """The fork server's own pid namespace, to which it comes back after each fork."""
+
+    def __init__(self):
+        self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+
+    def fork_into_pid_namespace(self):
+        """As os.fork; the child is pid 1 of a new namespace, a child of this one's."""
+        _call("unshare", _CLONE_NEWPID)
+        pid = -1
+        try:
+            pid = os.fork()
+        finally:
+            if pid != 0:
+                _call("setns", self._pid_namespace, _CLONE_NEWPID)
+        return pid
+
+
+class _FilterProgram(ctypes.Structure):
+    """struct sock_fprog."""
+
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+
+class SystemCallFilter:
+    def __init__(self, instructions):
+        if not instructions or len(instructions) % 8 != 0:
+            raise ValueError("not a system call filter: %d bytes" % len(instructions))
+        self._program = _FilterProgram(len(instructions) // 8, instructions)
+        with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+            self._last_capability = int(file.read())
+
+    def seal(self):
+        """Gives up every capability in every set, for good, and all system calls that the filter does not list."""
+        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+        for capability in range(self._last_capability + 1):
+            _prctl(_PR_CAPBSET_DROP, capability)
+        _call("capset", (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0), (ctypes.c_uint32 * 6)())
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(self._program))
+
+
+def enclose(request, groups, system_calls, tell_birth):
+    """Walls for pid 1 and what it starts. `request`: {hostname, account: id in this user namespace, or None}; `groups`
+    are the open `cgroup.procs` of the sandbox. Calls `tell_birth` when the platform may attach to the namespaces."""
+    for group in groups:
+        os.write(group, b"0")
+    os.setsid()
+    _write("/proc/self/oom_score_adj", str(_OOM_SCORE_ADJUSTMENT))
+    _call("unshare", _CLONE_NEWNS | _CLONE_NEWIPC | _CLONE_NEWUTS | _CLONE_NEWNET | _CLONE_NEWCGROUP)
+    hostname = request["hostname"].encode("ascii")
+    _call("sethostname", hostname, ctypes.c_size_t(len(hostname)))
+    _mount_proc()
+    _call("umount2", b"/dev/pts", _MNT_DETACH)
+    _mount(b"devpts", b"/dev/pts", b"devpts", _MS_NOSUID | _MS_NOEXEC, b"newinstance,ptmxmode=0666,mode=620")
+    tell_birth()
+    _enter_user_namespace(request["account"])
+    system_calls.seal()
+
+
+def start_as_command(output, gate, link):
+    """Forks the command off, which returns when the platform opens the gate; pid 1 stays here for good."""
+    command = os.fork()
+    if command != 0:
+        _reap_until_end_of(command)
+    # A parent that gave up its dumpable state passes that on: the command's /proc/self is its own to look at.
+    _prctl(_PR_SET_DUMPABLE, 1)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    if os.read(gate, 1) == b"":
+        os._exit(1)
+    os.dup2(link, _LINK_FD)
+    os.closerange(_LINK_FD + 1, _DESCRIPTORS_END)
+
+
+def _mount_proc():
+    """The namespace's own, in the place of the fork server's: made beside it, because to mount one another must be seen."""
+    _mount(b"proc", b"/opt", b"proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    _call("umount2", b"/proc", _MNT_DETACH)
+    _mount(b"/opt", b"/proc", None, _MS_MOVE)
+
+
+def _mount(source, target, kind, flags, data=None):
+    _call("mount", source, target, kind, ctypes.c_ulong(flags), data)
+
+
+def _enter_user_namespace(account):
+    """The account that functions run as on AWS; outside it is `account`, which is no other sandbox's."""
+    if account is not None:
+        os.setresgid(account, account, account)
+        os.setresuid(account, account, account)
+        # The change of account took the right to its own /proc files away.
+        _prctl(_PR_SET_DUMPABLE, 1)
+    uid, gid = os.geteuid(), os.getegid()
+    _call("unshare", _CLONE_NEWUSER)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", "%d %d 1" % (SANDBOX_UID, uid))
+    _write("/proc/self/gid_map", "%d %d 1" % (SANDBOX_GID, gid))
+
+
+def _reap_until_end_of(command):
+    """What pid 1 does. Its end ends everything inside, and its status is the command's."""
+    # Nothing inside may look into it, though it runs under the same account.
+    _prctl(_PR_SET_DUMPABLE, 0)
+    _call("prctl", _PR_SET_NAME, b"init")
+    signal = sys.modules["_signal"]
+    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        # The kernel keeps what has no handler from pid 1.
+        signal.signal(number, signal.SIG_DFL)
+    os.dup2(0, 1)
+    os.dup2(0, 2)
+    os.closerange(3, _DESCRIPTORS_END)
+    while True:
+        pid, status = os.wait()
+        if pid == command:
+            break
+    code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else _SIGNAL_STATUS_BASE + os.WTERMSIG(status)
+    os._exit(code)
+
+
+def _write(path, text):
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.write(descriptor, text.encode("ascii"))
+    finally:
+        os.close(descriptor)
