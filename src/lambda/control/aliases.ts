@@ -19,6 +19,7 @@ import { isAliasName, isVersionNumber, LATEST } from "./function-name.ts";
 import { locateUnqualified } from "./locate.ts";
 import { toAlias } from "./output.ts";
 import { page } from "./paging.ts";
+import { withoutPolicy } from "./policies.ts";
 import type { AliasRecord, FunctionRecord } from "./records.ts";
 
 export function aliasOperations(functions: FunctionStore): Record<string, OperationHandler> {
@@ -172,5 +173,6 @@ function withAlias(record: FunctionRecord, alias: AliasRecord): FunctionRecord {
 /** Deleting an alias that is not there succeeds, as on AWS. */
 function withoutAlias(record: FunctionRecord, aliasName: string | undefined): FunctionRecord {
   const aliases = record.aliases.filter((alias) => alias.name !== aliasName);
-  return withoutEventInvoke({ ...record, aliases }, aliasName ?? "");
+  const qualifier = aliasName ?? "";
+  return withoutPolicy(withoutEventInvoke({ ...record, aliases }, qualifier), qualifier);
 }

@@ -3,6 +3,7 @@
  * invocation looks functions up in. See docs/compat/functions.md for what is there and what differs.
  */
 import { invalidParameterValue } from "../../errors.ts";
+import type { ResourceFacts } from "../../iam/ports.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { ACCOUNT_CONCURRENCY_DEFAULT } from "../../limits.ts";
 import type { BlobStore } from "../../store/blobs/blobs.ts";
@@ -23,7 +24,9 @@ import { layerPermissionOperations } from "./layer-permissions.ts";
 import { LayerStore } from "./layer-store.ts";
 import { layerOperations } from "./layer-versions.ts";
 import type { CodeFetcher, CodePreparer, RoleChecker, RuntimeFinder } from "./ports.ts";
+import { policyOperations } from "./policies.ts";
 import { recursionOperations } from "./recursion.ts";
+import { lambdaFacts } from "./resource-facts.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
 
@@ -53,6 +56,8 @@ export interface ControlOptions {
 export interface Control {
   readonly operations: Record<string, OperationHandler>;
   readonly directory: FunctionDirectory;
+  /** Policies and tags of functions and layers, for authorisation. */
+  readonly facts: ResourceFacts;
   readonly asynchronousSettings: AsynchronousSettings;
   /** Answers GET of the URLs below CODE_PATH_PREFIX that GetFunction gives out. */
   downloadCode(path: string, query: string): Promise<WireResponse>;
@@ -126,8 +131,10 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...recursionOperations(functions),
       ...layerOperations({ layers, code, codeUrls, clock }),
       ...layerPermissionOperations(layers),
+      ...policyOperations(functions),
     },
     directory: index,
+    facts: lambdaFacts(index, layers, { region, accountId }),
     asynchronousSettings: asynchronousSettings(index),
     downloadCode: (path, query) => codeUrls.download(path, query),
     async close() {

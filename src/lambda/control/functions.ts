@@ -30,6 +30,7 @@ import { alreadyExists, deleteVersion, type FunctionStore, type Mutation } from 
 import { withoutEventInvoke } from "./event-invoke.ts";
 import { locate, locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
+import { withoutPolicy } from "./policies.ts";
 import { type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
 import {
   applySettings,
@@ -235,7 +236,7 @@ async function deleteFunction(
     // A number that is not there is deleted already: no error, as on AWS.
     const gone = versions.length === before.versions.length;
     return {
-      record: withoutEventInvoke({ ...before, versions }, qualifier),
+      record: withoutPolicy(withoutEventInvoke({ ...before, versions }, qualifier), qualifier),
       also: gone ? [] : [deleteVersion(name, qualifier)],
     };
   });

@@ -7,7 +7,6 @@ import type {
   RemoveLayerVersionPermissionRequest,
 } from "@aws-sdk/client-lambda";
 import {
-  AwsError,
   invalidParameterValue,
   preconditionFailed,
   resourceConflict,
@@ -17,8 +16,9 @@ import { partitionOf } from "../../kernel/arn.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import { RESOURCE_POLICY_BYTES_MAX } from "../../limits.ts";
 import type { OperationHandler } from "../../wire/service.ts";
-import type { LayerPolicy, LayerStatement, LayerStore } from "./layer-store.ts";
+import { renderPolicy, type LayerPolicy, type LayerStatement, type LayerStore } from "./layer-store.ts";
 import { layerName, versionNumber } from "./layer-versions.ts";
+import { policyTooLong } from "./policies.ts";
 
 export function layerPermissionOperations(layers: LayerStore): Record<string, OperationHandler> {
   return {
@@ -37,7 +37,8 @@ export function layerPermissionOperations(layers: LayerStore): Record<string, Op
           );
         }
         const after: LayerPolicy = { revisionId: newUuid(), statements: [...statements, statement] };
-        if (Buffer.byteLength(render(after)) > RESOURCE_POLICY_BYTES_MAX) throw policyTooLong();
+        const bytes = Buffer.byteLength(renderPolicy(after));
+        if (bytes > RESOURCE_POLICY_BYTES_MAX) throw policyTooLong(bytes);
         return { ...before, policy: after };
       });
       return {
@@ -72,7 +73,7 @@ export function layerPermissionOperations(layers: LayerStore): Record<string, Op
       }
       const { policy } = stored.value;
       if (!policy) throw resourceNotFound("No policy is associated with the given resource.");
-      return { Policy: render(policy), RevisionId: policy.revisionId };
+      return { Policy: renderPolicy(policy), RevisionId: policy.revisionId };
     },
   };
 }
@@ -102,21 +103,9 @@ function newStatement(
   };
 }
 
-function render(policy: LayerPolicy): string {
-  return JSON.stringify({ Version: "2012-10-17", Id: "default", Statement: policy.statements });
-}
-
 function checkPolicyRevision(policy: LayerPolicy | undefined, expected: string | undefined): void {
   if (expected === undefined || expected === policy?.revisionId) return;
   throw preconditionFailed(
     "The Revision Id provided does not match the latest Revision Id. Call the GetLayerPolicy API to retrieve the latest Revision Id",
-  );
-}
-
-function policyTooLong(): AwsError {
-  return new AwsError(
-    "PolicyLengthExceededException",
-    `The final policy size is bigger than the limit (${RESOURCE_POLICY_BYTES_MAX}).`,
-    { status: 400 },
   );
 }

@@ -1,6 +1,6 @@
 /**
  * Layers: what is kept of them, and how it changes. Requests read the store itself; memory, kept by the change feed, only
- * holds what is asked without waiting: which blobs are in use, and how many bytes they count.
+ * holds what is asked without waiting: which blobs are in use, how many bytes they count, and who may use a version.
  */
 import { AwsError, resourceNotFound } from "../../errors.ts";
 import { partitionOf } from "../../kernel/arn.ts";
@@ -57,6 +57,8 @@ export class LayerStore implements LayerResolver {
   readonly accountId: string;
   readonly #store: Store;
   readonly #code = new Map<string, CodeReference>();
+  /** Policies by the ARN of their version. */
+  readonly #policies = new Map<string, string>();
   #unwatch: () => void = () => {};
 
   constructor(options: { store: Store; region: string; accountId: string }) {
@@ -67,8 +69,14 @@ export class LayerStore implements LayerResolver {
 
   async open(): Promise<void> {
     this.#unwatch = await this.#store.watch<LayerVersionRecord>(LAYER_VERSION_KIND, (event) => {
-      if (event.op === "put") this.#code.set(event.record.key, event.record.value.code);
-      else this.#code.delete(event.key);
+      const key = event.op === "put" ? event.record.key : event.key;
+      const arn = this.versionArn(...parseLayerVersionKey(key));
+      this.#code.delete(key);
+      this.#policies.delete(arn);
+      if (event.op === "delete") return;
+      const { code, policy } = event.record.value;
+      this.#code.set(key, code);
+      if (policy) this.#policies.set(arn, renderPolicy(policy));
     });
   }
 
@@ -86,6 +94,10 @@ export class LayerStore implements LayerResolver {
     let bytes = 0;
     for (const { sizeBytes } of this.#code.values()) bytes += sizeBytes;
     return bytes;
+  }
+
+  policyOf(layerVersionArn: string): string | undefined {
+    return this.#policies.get(layerVersionArn);
   }
 
   /** Only layers of this account and Region are there. */
@@ -183,4 +195,14 @@ function putLayerVersion(record: LayerVersionRecord, expect: number | "absent"):
 /** Versions of one layer lie together, in numeric order. No layer's name has a colon. */
 function layerVersionKey(name: string, version: number): string {
   return `${name}:${String(version).padStart(VERSION_DIGITS, "0")}`;
+}
+
+function parseLayerVersionKey(key: string): [name: string, version: number] {
+  const colon = key.indexOf(":");
+  return [key.slice(0, colon), Number(key.slice(colon + 1))];
+}
+
+/** The whole document, as it is shown. */
+export function renderPolicy({ statements }: LayerPolicy): string {
+  return JSON.stringify({ Version: "2012-10-17", Id: "default", Statement: statements });
 }

@@ -222,7 +222,11 @@ test("a policy has a greatest length", async () => {
       StatementId: `${"s".repeat(90)}${number}`,
     });
   let added = 0;
-  const full = awsError("PolicyLengthExceededException", /bigger than the limit \(20480\)/, 400);
+  const full = awsError(
+    "PolicyLengthExceededException",
+    /^The final policy size \(\d+\) is bigger than the limit \(20480\)\.$/,
+    400,
+  );
   await assert.rejects(async () => {
     for (; added < 100; added += 1) await add(added);
   }, full);

@@ -26,6 +26,8 @@ export interface FunctionRecord {
   readonly latest: VersionRecord;
   /** Options of asynchronous invocation, one per qualifier that has any, in ascending order of qualifiers. */
   readonly eventInvoke?: readonly EventInvokeRecord[];
+  /** Resource-based policies, one per qualifier that has any. */
+  readonly policies?: readonly PolicyRecord[];
   /** Missing: recursive loops are stopped. */
   readonly recursiveLoop?: "Allow";
   /** What invocations of $LATEST run while an update of it is in progress or has failed. */
@@ -106,6 +108,13 @@ export interface VpcRecord {
   readonly subnetIds: readonly string[];
   readonly securityGroupIds: readonly string[];
   readonly ipv6AllowedForDualStack: boolean;
+}
+
+export interface PolicyRecord {
+  /** `$LATEST` for the unqualified function's. */
+  readonly qualifier: string;
+  /** The JSON document, as it is shown. */
+  readonly text: string;
 }
 
 export interface AliasRecord {

@@ -1,0 +1,38 @@
+/** What authorisation asks about functions and layers: their policies and tags, from memory. */
+import type { ResourceFacts } from "../../iam/ports.ts";
+import { functionArn } from "../../kernel/arn.ts";
+import type { FunctionIndex } from "./function-index.ts";
+import type { LayerStore } from "./layer-store.ts";
+import { policyText } from "./policies.ts";
+
+export function lambdaFacts(
+  index: FunctionIndex,
+  layers: LayerStore,
+  { region, accountId }: { readonly region: string; readonly accountId: string },
+): ResourceFacts {
+  const functions = functionArn(region, accountId, "");
+  const layersPrefix = layers.layerArn("");
+  /** A function's name and qualifier. */
+  const split = (arn: string) => {
+    const at = arn.indexOf(":", functions.length);
+    return at < 0
+      ? { name: arn.slice(functions.length), qualifier: undefined }
+      : { name: arn.slice(functions.length, at), qualifier: arn.slice(at + 1) };
+  };
+  return {
+    service: "lambda",
+    policies: {
+      policyOf(arn) {
+        if (arn.startsWith(layersPrefix)) return layers.policyOf(arn);
+        if (!arn.startsWith(functions)) return undefined;
+        const { name, qualifier } = split(arn);
+        const stored = index.get(name);
+        return stored && policyText(stored.value, qualifier);
+      },
+    },
+    tags: {
+      // Versions and aliases have their function's.
+      tagsOf: (arn) => (arn.startsWith(functions) ? index.get(split(arn).name)?.value.tags : undefined),
+    },
+  };
+}
