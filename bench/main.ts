@@ -2,7 +2,7 @@
  * The benchmarks: `npm run bench`. Every figure stands beside a floor that was measured in the same minutes, in turns.
  *
  *   --quick            under two minutes; fewer rounds
- *   --only PART        one part: warm, cold, burst, memory, server, wire, store
+ *   --only PART        one part: warm, cold, burst, memory, server, wire, store, trace
  *   --driver NAME      auto (the default), bubblewrap or process
  *   --against URL      another Lambda-compatible endpoint, with the credentials of AWS_*: warm, cold and burst
  *   --gate             exit status 1 when a target of today is not met
@@ -18,6 +18,7 @@ import { benchCold } from "./parts/cold.ts";
 import { benchDensity } from "./parts/density.ts";
 import { benchStartup } from "./parts/startup.ts";
 import { benchStore } from "./parts/store.ts";
+import { benchTrace } from "./parts/trace.ts";
 import { benchWarm } from "./parts/warm.ts";
 import { benchWire } from "./parts/wire.ts";
 import type { Endpoint } from "./support/client.ts";
@@ -29,6 +30,7 @@ import {
   formatHeader,
   formatTable,
   isMet,
+  type Curve,
   type Distribution,
   type Report,
   type Row,
@@ -44,6 +46,7 @@ const PARTS: readonly { name: string; ofOthers: boolean; run: (context: Context)
   { name: "server", ofOthers: false, run: benchStartup },
   { name: "wire", ofOthers: false, run: benchWire },
   { name: "store", ofOthers: false, run: benchStore },
+  { name: "trace", ofOthers: false, run: benchTrace },
 ];
 /** No round begins after it; what has begun may take a little longer. */
 const BUDGET_MS = { full: 9 * 60_000, quick: 100_000, smoke: 60_000 };
@@ -71,6 +74,7 @@ async function main(): Promise<number> {
   const rows: Row[] = [];
   const distributions: Distribution[] = [];
   const waterfalls: Waterfall[] = [];
+  const curves: Curve[] = [];
   const failures: { part: string; error: string }[] = [];
   const context: Context = {
     sizes: SIZES[mode],
@@ -82,6 +86,7 @@ async function main(): Promise<number> {
     row: (row) => rows.push(row),
     distribution: (distribution) => distributions.push(distribution),
     waterfall: (waterfall) => waterfalls.push(waterfall),
+    curve: (curve) => curves.push(curve),
   };
   try {
     for (const { name, run } of chosenParts(against !== undefined)) {
@@ -108,6 +113,7 @@ async function main(): Promise<number> {
     rows,
     distributions,
     waterfalls,
+    curves,
     failures,
   };
   publish(report);
@@ -126,7 +132,7 @@ function publish(report: Report): void {
   const folder = resolve(options.out);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "latest.json"), `${JSON.stringify(report, undefined, 2)}\n`);
-  writeFileSync(join(folder, "latest.svg"), drawSvg(report.distributions, report.waterfalls));
+  writeFileSync(join(folder, "latest.svg"), drawSvg(report.distributions, report.waterfalls, report.curves));
   process.stdout.write(`\n${formatHeader(report)}\n\n${formatTable(report)}\n\n`);
   for (const { part, error } of report.failures) process.stdout.write(`NOT MEASURED: ${part}: ${error}\n`);
   process.stdout.write(`${join(folder, "latest.json")}\n${join(folder, "latest.svg")}\n`);

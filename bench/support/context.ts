@@ -4,7 +4,7 @@ import type { Endpoint } from "./client.ts";
 import { createFunction, deleteFunction, newNames, type Kind } from "./functions.ts";
 import { LoadGenerator } from "./load.ts";
 import { settled } from "./processes.ts";
-import type { Distribution, Row, Waterfall } from "./report.ts";
+import type { Curve, Distribution, Row, Waterfall } from "./report.ts";
 import { startServer } from "./server.ts";
 
 /** How much a run measures. Times in milliseconds. */
@@ -25,6 +25,18 @@ export interface Sizes {
   readonly serverStarts: number;
   readonly wireRounds: number;
   readonly wireRequests: number;
+  readonly trace: TraceSizes;
+}
+
+/** Of the replayed traces. */
+export interface TraceSizes {
+  readonly seeds: number;
+  readonly functions: number;
+  /** Whether policies are replayed at several settings. */
+  readonly hasCurves: boolean;
+  /** The slice that a server gets. */
+  readonly sliceFunctions: number;
+  readonly sliceMs: number;
 }
 
 export const SIZES = {
@@ -41,6 +53,7 @@ export const SIZES = {
     serverStarts: 7,
     wireRounds: 8,
     wireRequests: 3000,
+    trace: { seeds: 3, functions: 200, hasCurves: true, sliceFunctions: 40, sliceMs: 12_000 },
   },
   quick: {
     rounds: 3,
@@ -55,6 +68,7 @@ export const SIZES = {
     serverStarts: 3,
     wireRounds: 3,
     wireRequests: 1000,
+    trace: { seeds: 1, functions: 80, hasCurves: false, sliceFunctions: 20, sliceMs: 5000 },
   },
   smoke: {
     rounds: 1,
@@ -69,6 +83,7 @@ export const SIZES = {
     serverStarts: 1,
     wireRounds: 1,
     wireRequests: 50,
+    trace: { seeds: 1, functions: 12, hasCurves: true, sliceFunctions: 4, sliceMs: 1500 },
   },
 } satisfies Record<string, Sizes>;
 
@@ -93,6 +108,7 @@ export interface Context {
   readonly row: (row: Row) => void;
   readonly distribution: (distribution: Distribution) => void;
   readonly waterfall: (waterfall: Waterfall) => void;
+  readonly curve: (curve: Curve) => void;
 }
 
 const OTHERS_PAUSE_MS = 500;

@@ -49,6 +49,7 @@ export async function createFunction(
   kind: Kind,
   name: string,
   runtimeId?: string,
+  memoryMb = MEMORY_MB,
 ): Promise<void> {
   const { runtime, handler, file, source } = SOURCES[kind];
   const comment = `${kind.startsWith("python") ? "#" : "//"} ${name}\n`;
@@ -58,7 +59,7 @@ export async function createFunction(
     Role: "arn:aws:iam::000000000000:role/bench",
     Runtime: runtimeId ?? runtime,
     Handler: handler,
-    MemorySize: MEMORY_MB,
+    MemorySize: memoryMb,
     Timeout: 30,
     Code: { ZipFile: Buffer.from(zip).toString("base64") },
   });

@@ -61,6 +61,11 @@ export function familyPssBytes(rootPid: number): number {
   return familyOf(rootPid).reduce((sum, { pid }) => sum + (memoryOf(pid)?.pssBytes ?? 0), 0);
 }
 
+/** How many processes there are: it and all that descend from it. */
+export function familySize(rootPid: number): number {
+  return familyOf(rootPid).length;
+}
+
 /** The descendant with this name in /proc/PID/comm. */
 export function findDescendant(rootPid: number, name: string): number | undefined {
   return familyOf(rootPid).find(({ pid }) => {

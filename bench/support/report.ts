@@ -2,7 +2,7 @@
 import type { Disturbance, Machine } from "./machine.ts";
 import type { Summary } from "./statistics.ts";
 
-export type Unit = "ms" | "/s" | "MB" | "×";
+export type Unit = "ms" | "/s" | "MB" | "×" | "%" | "GB·h";
 
 /** A bound on a row's value or on its ratio to the floor. */
 export interface Target {
@@ -41,6 +41,13 @@ export interface Waterfall {
   readonly parts: readonly { readonly name: string; readonly endMs: number }[];
 }
 
+/** What a policy costs and gains, over its knob. */
+export interface Curve {
+  readonly name: string;
+  readonly isFloor: boolean;
+  readonly points: readonly { readonly cost: number; readonly coldPercent: number }[];
+}
+
 export interface Report {
   readonly format: 1;
   readonly startedAt: string;
@@ -54,6 +61,7 @@ export interface Report {
   readonly rows: readonly Row[];
   readonly distributions: readonly Distribution[];
   readonly waterfalls: readonly Waterfall[];
+  readonly curves: readonly Curve[];
   /** Parts that could not be measured, and why. */
   readonly failures: readonly { readonly part: string; readonly error: string }[];
 }

@@ -26,6 +26,8 @@ export interface ServerOptions {
   readonly driver: string;
   /** Sandboxes that wait per kind; 0 switches the pool off. */
   readonly pool: number;
+  /** As the command line takes it. */
+  readonly keepAlive?: string;
   /** Flags for the server's own node, such as --cpu-prof. */
   readonly nodeOptions?: readonly string[];
 }
@@ -40,7 +42,12 @@ export interface BenchServer {
 }
 
 /** Starts a server with a new data folder. Rejects with what it said when it ends or is not ready in 30 s. */
-export async function startServer({ driver, pool, nodeOptions = [] }: ServerOptions): Promise<BenchServer> {
+export async function startServer({
+  driver,
+  pool,
+  keepAlive = "auto",
+  nodeOptions = [],
+}: ServerOptions): Promise<BenchServer> {
   const dataDirectory = await mkdtemp(join(tmpdir(), "hornero-bench-"));
   const port = await freePort();
   const launcher = (await import(join(ROOT, "scripts/run.mjs"))) as Launcher;
@@ -59,6 +66,8 @@ export async function startServer({ driver, pool, nodeOptions = [] }: ServerOpti
         String(port),
         "--driver",
         driver,
+        "--keep-alive",
+        keepAlive,
         "--pool",
         String(pool),
         "--drain",

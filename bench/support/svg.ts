@@ -1,26 +1,27 @@
 /** The picture of a run: how latencies are distributed beside their floors, and where a cold start spends its time. */
-import type { Distribution, Waterfall } from "./report.ts";
+import type { Curve, Distribution, Waterfall } from "./report.ts";
+import { CURVES_HEIGHT, drawCurves } from "./svg-curves.ts";
+import { COLOURS, escape, LEFT, line, PLOT_HEIGHT, PLOT_WIDTH, RIGHT, text, WIDTH } from "./svg-shapes.ts";
 
-const WIDTH = 900;
-const LEFT = 70;
-const RIGHT = 30;
-const PLOT_WIDTH = WIDTH - LEFT - RIGHT;
-const PLOT_HEIGHT = 260;
 const TOP = 50;
 const BAR_HEIGHT = 22;
 const BAR_GAP = 26;
-/** Okabe and Ito's palette: told apart without colour vision too. */
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
 /** A whole SVG document. */
-export function drawSvg(distributions: readonly Distribution[], waterfalls: readonly Waterfall[]): string {
+export function drawSvg(
+  distributions: readonly Distribution[],
+  waterfalls: readonly Waterfall[],
+  curves: readonly Curve[] = [],
+): string {
   const waterfallTop = TOP + PLOT_HEIGHT + 60 + 20 * Math.ceil(distributions.length / 2);
-  const height = waterfallTop + 50 + waterfalls.length * (BAR_HEIGHT + BAR_GAP) + 30;
+  const curvesTop = waterfallTop + 50 + waterfalls.length * (BAR_HEIGHT + BAR_GAP) + 30;
+  const height = curvesTop + (curves.length > 0 ? CURVES_HEIGHT : 0);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">`,
     `<rect width="${WIDTH}" height="${height}" fill="white"/>`,
     ...(distributions.length > 0 ? drawDistributions(distributions) : []),
     ...(waterfalls.length > 0 ? drawWaterfalls(waterfalls, waterfallTop) : []),
+    ...drawCurves(curves, curvesTop),
     "</svg>",
     "",
   ].join("\n");
@@ -90,16 +91,4 @@ function drawWaterfalls(waterfalls: readonly Waterfall[], top: number): string[]
     lines.push(text(Math.min(x(fromMs) + 5, WIDTH - RIGHT - 50), barTop - 5, `${fromMs.toFixed(1)} ms`));
   }
   return lines;
-}
-
-function line(x1: number, y1: number, x2: number, y2: number): string {
-  return `<line x1="${x1.toFixed(1)}" y1="${y1.toFixed(1)}" x2="${x2.toFixed(1)}" y2="${y2.toFixed(1)}" stroke="#dddddd"/>`;
-}
-
-function text(x: number, y: number, content: string, size = 12, fill = "#222222"): string {
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" font-size="${size}" fill="${fill}">${escape(content)}</text>`;
-}
-
-function escape(content: string): string {
-  return content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }

@@ -1,0 +1,168 @@
+/**
+ * Keep-alive under a day that looks like a real platform's: how many invocations start cold, and what waiting costs in
+ * memory-time. The floor is the same platform with ten minutes for every idle environment. The day is replayed on a virtual clock
+ * through the platform's own placement; a compressed slice of it goes to a real server, to show that the replay tells the truth.
+ */
+import { startServer } from "../support/server.ts";
+import type { Context } from "../support/context.ts";
+import { summarise, summariseRatios } from "../support/statistics.ts";
+import { replay, type ReplayPolicy, type ReplayResult } from "../trace/replay.ts";
+import { Slice, type SliceResult } from "../trace/slice.ts";
+import { compress, DAY_MS, makeTrace, type Trace } from "../trace/trace.ts";
+
+const GROUP = "keep-alive over a day";
+const MINUTE_MS = 60_000;
+const TEN_MINUTES = { adapts: false, keepAliveMs: 10 * MINUTE_MS };
+const CURVE_MINUTES = [5, 20];
+/** The next setting from which to interpolate. */
+const STEP = 1.3;
+/** A second of the slice is ten minutes of the day: the shortest keep-alive that a server takes. */
+const SLICE_FACTOR = 600;
+const SLICE_MEMORY_MB = 128;
+const GB_S_PER_GB_H = 3600;
+
+export async function benchTrace(context: Context): Promise<void> {
+  const { seeds, functions, hasCurves } = context.sizes.trace;
+  const days: Day[] = [];
+  for (let seed = 1; seed <= seeds; seed += 1)
+    days.push(await compare(makeTrace({ seed, functions, durationMs: DAY_MS })));
+  reportDays(context, "trace-cold", `a day of ${functions} functions`, days);
+  const [first] = days;
+  if (hasCurves && first) {
+    await reportCurves(context, first);
+    const untimed = makeTrace({ seed: 1, functions, durationMs: DAY_MS, timerShare: 0 });
+    reportDays(context, "trace-untimed", "the same without functions driven by timers", [
+      await compare(untimed),
+    ]);
+  }
+  await benchSlice(context);
+}
+
+interface Day {
+  readonly trace: Trace;
+  readonly fixed: ReplayResult;
+  readonly auto: ReplayResult;
+  /** Cold starts of the adaptive policy had it the fixed one's memory-time. */
+  readonly coldAtEqualCost: number;
+  readonly points: readonly { readonly minutes: number; readonly result: ReplayResult }[];
+}
+
+async function compare(trace: Trace): Promise<Day> {
+  const fixed = await replay(trace, TEN_MINUTES);
+  const auto = await replay(trace, { ...TEN_MINUTES, adapts: true });
+  const minutes = auto.idleGbS < fixed.idleGbS ? 10 * STEP : 10 / STEP;
+  const other = await replay(trace, { adapts: true, keepAliveMs: minutes * MINUTE_MS });
+  return {
+    ...{ trace, fixed, auto },
+    coldAtEqualCost: interpolate(auto, other, fixed.idleGbS),
+    points: [
+      { minutes: 10, result: auto },
+      { minutes, result: other },
+    ],
+  };
+}
+
+/** Cold starts at a cost, on the line through two results, both in logarithms. */
+function interpolate(a: ReplayResult, b: ReplayResult, idleGbS: number): number {
+  const slope = Math.log(b.cold / a.cold) / Math.log(b.idleGbS / a.idleGbS);
+  if (!Number.isFinite(slope)) return a.cold;
+  return a.cold * (idleGbS / a.idleGbS) ** slope;
+}
+
+const percent = (cold: number, { invocations }: { invocations: number }) => (100 * cold) / invocations;
+
+function reportDays(context: Context, id: string, what: string, days: readonly Day[]): void {
+  const fixed = days.map((day) => percent(day.fixed.cold, day.fixed));
+  const equal = days.map((day) => percent(day.coldAtEqualCost, day.auto));
+  context.row({
+    ...{ id, group: GROUP, unit: "%" },
+    what: `cold starts for the same memory-time, ${what}`,
+    value: summarise(equal),
+    floor: { what: "with ten minutes for all", value: summarise(fixed) },
+    ratio: summariseRatios(equal, fixed),
+    target: { of: "ratio", limit: 0.4, want: "at most" },
+    note: `${days[0]?.trace.arrivals.length} invocations on the first day; ${days.length} day(s), replayed through placement on a virtual clock`,
+  });
+  const costs = days.map(({ auto }) => auto.idleGbS / GB_S_PER_GB_H);
+  const fixedCosts = days.map((day) => day.fixed.idleGbS / GB_S_PER_GB_H);
+  const autoCold = summarise(days.map(({ auto }) => percent(auto.cold, auto)));
+  context.row({
+    ...{ id: `${id}-cost`, group: GROUP, unit: "GB·h" },
+    what: "memory-time of idle environments as configured by default",
+    value: summarise(costs),
+    floor: { what: "with ten minutes for all", value: summarise(fixedCosts) },
+    ratio: summariseRatios(costs, fixedCosts),
+    note: `then ${autoCold.median.toFixed(2)} % of the invocations are cold`,
+  });
+}
+
+/** Both policies at several settings, on the first day; costs are relative to ten minutes for all. */
+async function reportCurves(context: Context, { trace, fixed, points }: Day): Promise<void> {
+  const at = async (policies: readonly ReplayPolicy[]) => {
+    const results: ReplayResult[] = [];
+    for (const policy of policies) results.push(await replay(trace, policy));
+    return results;
+  };
+  const policies = (adapts: boolean) =>
+    CURVE_MINUTES.map((minutes) => ({ adapts, keepAliveMs: minutes * MINUTE_MS }));
+  const draw = (name: string, isFloor: boolean, results: readonly ReplayResult[]) =>
+    context.curve({
+      ...{ name, isFloor },
+      points: results
+        .map((result) => ({
+          cost: result.idleGbS / fixed.idleGbS,
+          coldPercent: percent(result.cold, result),
+        }))
+        .sort((a, b) => a.cost - b.cost),
+    });
+  draw("a fixed time: 5, 10, 20 minutes", true, [fixed, ...(await at(policies(false)))]);
+  draw("auto", false, [...points.map(({ result }) => result), ...(await at(policies(true)))]);
+}
+
+/** The same arrivals at the same time to two servers, one for each policy, and to the replay. */
+async function benchSlice(context: Context): Promise<void> {
+  const { sliceFunctions: functions, sliceMs } = context.sizes.trace;
+  const day = makeTrace({ seed: 1, functions, durationMs: sliceMs * SLICE_FACTOR });
+  const small = day.functions.map((one) => ({ ...one, memoryMb: SLICE_MEMORY_MB }));
+  const trace = compress({ ...day, functions: small }, SLICE_FACTOR);
+  const keepAliveMs = (10 * MINUTE_MS) / SLICE_FACTOR;
+  const settings = [`${keepAliveMs / 1000}`, `auto:${keepAliveMs / 1000}`];
+  const subjects = await Promise.all(
+    settings.map((keepAlive) => startServer({ driver: context.driver, pool: 0, keepAlive })),
+  );
+  const slices: Slice[] = [];
+  try {
+    for (const subject of subjects) slices.push(await Slice.open(subject, functions));
+    const [fixed, auto] = await Promise.all(slices.map((slice) => slice.run(trace)));
+    for (const [name, adapts, real] of [
+      ["ten minutes for all", false, fixed],
+      ["auto", true, auto],
+    ] as const)
+      if (real) reportSlice(context, name, real, await replay(trace, { adapts, keepAliveMs }), trace);
+  } finally {
+    for (const slice of slices) slice.close();
+    await Promise.all(subjects.map((subject) => subject.close()));
+  }
+}
+
+function reportSlice(
+  context: Context,
+  name: string,
+  real: SliceResult,
+  replayed: ReplayResult,
+  { durationMs }: Trace,
+): void {
+  const share = percent(real.cold, real);
+  const expected = percent(replayed.cold, replayed);
+  const environments = (replayed.idleGbS * 1024 * 1000) / SLICE_MEMORY_MB / durationMs;
+  context.row({
+    ...{ id: `trace-slice-${name.split(" ")[0]}`, group: GROUP, unit: "%" },
+    what: `a slice in ${SLICE_FACTOR} times its pace on a real server, cold starts: ${name}`,
+    value: summarise([share]),
+    floor: { what: "as replayed", value: summarise([expected]) },
+    ratio: summarise([share / expected]),
+    note:
+      `${real.cold} of ${real.invocations}; ${real.environments.toFixed(1)} environments on average, ` +
+      `${environments.toFixed(1)} idle ones as replayed`,
+  });
+}
