@@ -61,8 +61,10 @@ export async function replay(trace: Trace, policy: ReplayPolicy): Promise<Replay
   await advance(driver, durationMs);
   for (const sandbox of driver.alive) sandbox.stopCounting();
   const { idleMbMs, started } = driver.costs;
+  // What is still running is cut off, and may say so.
+  const failure = failed;
   await close(driver, placement, pool);
-  if (failed !== undefined) throw failed;
+  if (failure !== undefined) throw failure;
   return { invocations: arrivals.length, cold, idleGbS: idleMbMs / 1024 / 1000, started };
 }
 

@@ -23,25 +23,29 @@ export interface PlanOptions {
   readonly prewarm: boolean;
 }
 
-/** Pseudo-counts of the prior. The fewer times were seen, the more it says. */
-const PRIOR_COUNT = 1.5;
+/**
+ * Pseudo-counts of the prior: the fewer times were seen, the more it says. A function with sharp times, which no chance would bring
+ * about, is soon believed; the ups and downs of a few scattered times are noise.
+ */
+const PRIOR_COUNT = { sharp: 1.5, scattered: 12 };
 /** Share of a prior that knows nothing but that the next invocation may come at any order of magnitude. */
 const SCALE_FREE_COUNT = 1;
 /** Times within this factor of each other are the finest the prior knows. */
 const SCALE_FREE_FROM_BIN = 4;
-/** Making an environment ahead of time costs this share of a cold start: somebody else may want the processor. */
-const PREWARM_COST = 0.05;
+/** Making an environment ahead of time costs this share of a cold start: the processor's time, and that it may be in vain. */
+const PREWARM_COST = { sharp: 0.05, scattered: 0.5 };
 /** Around what was seen: the next one is a little earlier or later. */
 const MARGIN_SHARE = 0.004;
 const MARGIN_MS = 200;
-/** A bin with fewer times than this tells nothing finer than itself. */
-const EXTENT_COUNT_MIN = 2.5;
+/** Times are sharp when they are so many in a bin and fill no more than this share of it. */
+const SHARP = { countMin: 2.5, widthMax: 0.2 };
 
 /** Time in which the next invocation comes with probability `mass`. */
 interface Piece {
   readonly fromMs: number;
   readonly toMs: number;
   readonly mass: number;
+  readonly isSharp: boolean;
 }
 
 /** Ascending windows that do not touch. */
@@ -63,17 +67,18 @@ export function planWarmth(
 
 /** Contiguous pieces from 0 to the horizon. */
 function piecesOf(history: IdleHistory | undefined): Piece[] {
-  const total = (history?.total ?? 0) + PRIOR_COUNT;
+  const priorCount = priorCountOf(history);
+  const total = (history?.total ?? 0) + priorCount;
   const pieces: Piece[] = [];
   for (let bin = 0; bin < BIN_COUNT; bin += 1) {
     const [startMs, endMs] = [binStartMs(bin), binStartMs(bin + 1)];
-    const prior = (priorMass(history, bin, startMs, endMs) * PRIOR_COUNT) / total;
+    const prior = (priorMass(history, bin, startMs, endMs) * priorCount) / total;
     const count = history?.counts[bin] ?? 0;
     const density = prior / (endMs - startMs);
-    const add = (fromMs: number, toMs: number, mass: number) => {
-      if (toMs > fromMs) pieces.push({ fromMs, toMs, mass: mass + density * (toMs - fromMs) });
+    const add = (fromMs: number, toMs: number, mass: number, isSharp = false) => {
+      if (toMs > fromMs) pieces.push({ fromMs, toMs, mass: mass + density * (toMs - fromMs), isSharp });
     };
-    if (!history || count < EXTENT_COUNT_MIN) {
+    if (!history || !isSharp(history, bin)) {
       add(startMs, endMs, count / total);
       continue;
     }
@@ -82,10 +87,24 @@ function piecesOf(history: IdleHistory | undefined): Piece[] {
     const fromMs = Math.max(startMs, leastMs - marginMs);
     const toMs = Math.min(endMs, greatestMs + marginMs);
     add(startMs, fromMs, 0);
-    add(fromMs, toMs, count / total);
+    add(fromMs, toMs, count / total, true);
     add(toMs, endMs, 0);
   }
   return pieces;
+}
+
+function isSharp(history: IdleHistory, bin: number): boolean {
+  const { leastMs, greatestMs } = history.extent(bin);
+  const widthMs = binStartMs(bin + 1) - binStartMs(bin);
+  return (history.counts[bin] ?? 0) >= SHARP.countMin && greatestMs - leastMs <= SHARP.widthMax * widthMs;
+}
+
+function priorCountOf(history: IdleHistory | undefined): number {
+  if (!history || history.total === 0) return PRIOR_COUNT.scattered;
+  let sharp = 0;
+  for (let bin = 0; bin < BIN_COUNT; bin += 1) if (isSharp(history, bin)) sharp += history.counts[bin] ?? 0;
+  const share = sharp / history.total;
+  return PRIOR_COUNT.sharp * share + PRIOR_COUNT.scattered * (1 - share);
 }
 
 /** What is believed of a bin without looking at its count: memoryless arrivals at the rate seen, and any order of magnitude. */
@@ -102,8 +121,8 @@ function priorMass(history: IdleHistory | undefined, bin: number, startMs: numbe
 function choose(pieces: readonly Piece[], budgetMs: number): boolean[] {
   const cameFromWarm: { warm: boolean; gone: boolean }[] = [];
   let [warm, gone, left] = [0, -Infinity, 1];
-  for (const { fromMs, toMs, mass } of pieces) {
-    const prewarmed = gone - PREWARM_COST * left;
+  for (const { fromMs, toMs, mass, isSharp: sharp } of pieces) {
+    const prewarmed = gone - (sharp ? PREWARM_COST.sharp : PREWARM_COST.scattered) * left;
     const gain = mass - ((left - mass / 2) * (toMs - fromMs)) / budgetMs;
     cameFromWarm.push({ warm: warm >= prewarmed, gone: warm >= gone });
     [warm, gone] = [Math.max(warm, prewarmed) + gain, Math.max(warm, gone)];
