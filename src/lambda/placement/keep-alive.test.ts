@@ -30,6 +30,8 @@ function setUp(options: Partial<KeepAliveOptions> = {}) {
   const done: string[] = [];
   const fleets: TestFleet[] = [];
   const memory = { availableBytes: 1000 as number | undefined };
+  /** With it, nothing can be made ahead of time. */
+  const machine = { isBusy: false };
   let made = 0;
   const keepAlive = new KeepAlive<TestFleet>({
     clock,
@@ -75,8 +77,10 @@ function setUp(options: Partial<KeepAliveOptions> = {}) {
       return count;
     },
     prewarm: (fleet) => {
+      if (machine.isBusy) return false;
       done.push("prewarmed");
       add(fleet);
+      return true;
     },
   });
   /** So many invocations at once, which take `runMs`. Answers how many of them had to start an environment. */
@@ -102,7 +106,7 @@ function setUp(options: Partial<KeepAliveOptions> = {}) {
     }
     return cold;
   };
-  return { clock, done, memory, keepAlive, newFleet, use };
+  return { clock, done, memory, machine, keepAlive, newFleet, use };
 }
 
 describe("keep-alive for a fixed time", () => {
@@ -227,6 +231,23 @@ describe("keep-alive that follows the arrivals", () => {
     memory.availableBytes = 0;
     clock.advance(HOUR_MS);
     assert.equal(prewarmed(), 0);
+  });
+
+  it("tries again to make one while there is too much to do, as long as the window is open", () => {
+    const { clock, done, machine, newFleet, use } = setUp(options);
+    const fleet = newFleet();
+    for (let hour = 0; hour < 8; hour += 1) {
+      use(fleet);
+      clock.advance(HOUR_MS);
+    }
+    use(fleet);
+    done.length = 0;
+    machine.isBusy = true;
+    clock.advance(HOUR_MS - 1);
+    assert.equal(done.includes("prewarmed"), false);
+    machine.isBusy = false;
+    clock.advance(51);
+    assert.equal(done.filter((line) => line === "prewarmed").length, 1);
   });
 
   it("waits longer for a small function than for a large one with the same arrivals", () => {

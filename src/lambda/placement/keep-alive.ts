@@ -44,14 +44,16 @@ export interface KeepAliveActions<Fleet extends KeptFleet> {
   /** Takes it out of its fleet's idle ones at once. */
   readonly evict: (environment: Environment, reason: string) => void;
   readonly shrinkPool: (count: number) => Promise<number>;
-  /** Starts an environment that nobody waits for. */
-  readonly prewarm: (fleet: Fleet) => void;
+  /** Starts an environment that nobody waits for; false when there is too much to do already. */
+  readonly prewarm: (fleet: Fleet) => boolean;
 }
 
 /** How often the machine's memory is looked at. */
 const PRESSURE_MS = 1000;
 /** Freezing costs a request to the spawner and thawing another: only for environments that are left alone. */
 const FREEZE_AFTER_MS = 2000;
+/** Until what could not be made ahead of time is tried again. */
+const PREWARM_AGAIN_MS = 50;
 /** A version is not looked at more often. */
 const CHECK_MS_MIN = 10;
 /** Evicted at one look under memory pressure; the next look sees whether it was enough. */
@@ -181,11 +183,12 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
     for (const environment of fleet.idle.slice(0, Math.max(0, fleet.idle.length - wanted)))
       actions.evict(environment, "keep-alive is over");
     const isMissed = usage.busy === 0 && fleet.idle.length + fleet.starting === 0 && wanted > 0;
+    let againMs = Infinity;
     if (isMissed && windowMs > usage.prewarmedMs && !this.#isShortOfMemory) {
-      usage.prewarmedMs = windowMs;
-      actions.prewarm(fleet);
+      if (actions.prewarm(fleet)) usage.prewarmedMs = windowMs;
+      else againMs = nowMs + PREWARM_AGAIN_MS;
     }
-    this.#schedule(fleet, Math.min(dueMs, this.#tend(fleet, actions, nowMs)));
+    this.#schedule(fleet, Math.min(dueMs, againMs, this.#tend(fleet, actions, nowMs)));
   }
 
   /**

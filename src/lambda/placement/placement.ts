@@ -37,6 +37,8 @@ export interface PlacementOptions {
  */
 const ABOUT_TO_SERVE_LOOK_MS = 5;
 const ABOUT_TO_SERVE_LOOKS_MAX = 4;
+/** Environments that are started ahead of time at once: whoever waits for one has most of the machine. */
+const PREWARMS_MAX = 2;
 
 export class Placement {
   readonly #options: PlacementOptions;
@@ -45,6 +47,8 @@ export class Placement {
   readonly #fleets = new Map<string, Fleet>();
   /** Every environment that is not gone yet, those of dissolved fleets included. */
   readonly #environments = new Set<Environment>();
+  /** Environments that are being started ahead of time. */
+  #prewarming = 0;
   /** No further invocation is let in. */
   #closed = false;
   /** No further environment is started: those who still wait are refused. */
@@ -178,10 +182,12 @@ export class Placement {
   }
 
   /** Ahead of an invocation that is likely to come. It is on demand all the same: the function cannot tell. */
-  #prewarm(fleet: Fleet): void {
-    if (this.#stopped || this.#closed || fleet.isRetired) return;
+  #prewarm(fleet: Fleet): boolean {
+    if (this.#stopped || this.#closed || fleet.isRetired || this.#prewarming >= PREWARMS_MAX) return false;
+    this.#prewarming += 1;
     fleet.starting += 1;
-    void this.#startOne(fleet);
+    void this.#startOne(fleet).finally(() => (this.#prewarming -= 1));
+    return true;
   }
 
   /** Never rejects: what goes wrong is told to an invocation that waits. */
