@@ -36,6 +36,8 @@ it("measures every part and reports it", async () => {
         "idle-rss",
         "wire-p50",
         "store-1",
+        "trace-cold",
+        "trace-slice-auto",
       ],
     ])
       assert.ok(ids.includes(id), `${id} is among ${ids.join(", ")}`);
@@ -47,6 +49,7 @@ it("measures every part and reports it", async () => {
     assert.equal(report.distributions.length, 6);
     assert.ok(report.distributions.every(({ percentilesMs }) => percentilesMs.length === 101));
     assert.ok(report.waterfalls.length >= 2);
+    assert.equal(report.curves.length, 2);
     assert.match(await readFile(join(out, "latest.svg"), "utf8"), /^<svg /);
   } finally {
     await rm(out, { recursive: true, force: true });

@@ -125,7 +125,7 @@ async function reportCurves(context: Context, { trace, fixed, tried }: Day): Pro
 }
 
 /** The same arrivals at the same time to two servers, one for each policy, and to the replay. */
-export async function benchSlice(context: Context): Promise<void> {
+async function benchSlice(context: Context): Promise<void> {
   const { sliceFunctions: functions, sliceMs } = context.sizes.trace;
   const day = makeTrace({ seed: 1, functions, durationMs: sliceMs * SLICE_FACTOR });
   const small = day.functions.map((one) => ({ ...one, memoryMb: SLICE_MEMORY_MB }));

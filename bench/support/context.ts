@@ -83,7 +83,7 @@ export const SIZES = {
     serverStarts: 1,
     wireRounds: 1,
     wireRequests: 50,
-    trace: { seeds: 1, functions: 12, hasCurves: true, sliceFunctions: 4, sliceMs: 1500 },
+    trace: { seeds: 1, functions: 12, hasCurves: true, sliceFunctions: 8, sliceMs: 2000 },
   },
 } satisfies Record<string, Sizes>;
 

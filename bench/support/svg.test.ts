@@ -41,6 +41,22 @@ describe("the picture", () => {
     assert.ok(Math.abs((widths[0] ?? 0) / (widths[1] ?? 0) - 3) < 0.01, `30 to 10 is ${widths.join(" to ")}`);
   });
 
+  it("has a point for each setting of a policy, and those that cost the same below each other", () => {
+    const curve = (name: string, isFloor: boolean, colds: readonly number[]) => ({
+      ...{ name, isFloor },
+      points: colds.map((coldPercent, index) => ({ cost: 2 ** (index - 1), coldPercent })),
+    });
+    const svg = drawSvg([], [], [curve("fixed", true, [20, 14, 9]), curve("auto", false, [8, 4, 3])]);
+    const circles = elements(svg, "circle").map(({ attributes }) => attributes);
+    assert.equal(circles.length, 6);
+    for (let index = 0; index < 3; index += 1) {
+      assert.equal(circles[index]?.["cx"], circles[index + 3]?.["cx"]);
+      assert.ok(Number(circles[index]?.["cy"]) < Number(circles[index + 3]?.["cy"]));
+    }
+    assert.equal(elements(svg, "polyline").length, 2);
+    assert.doesNotMatch(svg, /NaN|Infinity/);
+  });
+
   it("is a document of text that needs no trust", () => {
     const svg = drawSvg([{ name: "<script>&", isFloor: false, percentilesMs }], []);
     assert.equal(elements(svg, "script").length, 0);
