@@ -30,12 +30,12 @@ export interface ReplayResult {
 
 const AGE_MS_MAX = 12 * 60 * 60_000;
 /** Whoever waits for less found an environment that was just about to be idle. */
-const COLD_MS_MIN = 6;
+const COLD_MS_MIN = 25;
 const TIMES = { bootMs: 40, initMs: 60 };
 /** An environment that has answered for the first time looks for output through so many turns of the event loop. */
 const TURNS = 3;
 /** Everything else goes on in promises: more than the longest chain of them, and far cheaper than a turn. */
-const MICROTASKS = 40;
+const MICROTASKS = 24;
 const ID_CHARS = 36;
 
 export async function replay(trace: Trace, policy: ReplayPolicy): Promise<ReplayResult> {

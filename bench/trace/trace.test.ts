@@ -89,7 +89,7 @@ describe("a replay", () => {
   });
 
   it("has far fewer cold starts for about the same memory-time", async () => {
-    const trace = makeTrace({ seed: 3, functions: 60, durationMs: DAY_MS });
+    const trace = makeTrace({ seed: 3, functions: 25, durationMs: DAY_MS });
     const fixed = await replay(trace, FIXED);
     const auto = await replay(trace, { ...FIXED, adapts: true });
     assert.ok(auto.cold < 0.5 * fixed.cold, `${auto.cold} and ${fixed.cold}`);

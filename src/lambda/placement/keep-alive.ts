@@ -23,7 +23,7 @@ export interface KeepAliveOptions {
   readonly adapts?: boolean;
   /** An environment ends at this age even when it is used: its credentials and its code grow old. */
   readonly ageMsMax: number;
-  /** Bytes the machine can still give; undefined where it cannot tell. */
+  /** Bytes the machine can still give; undefined where it cannot tell: then nobody asks again. */
   readonly availableMemoryBytes: () => number | undefined;
   /** Below it, idle environments go. */
   readonly reserveBytes: number;
@@ -85,7 +85,7 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
 
   start(actions: KeepAliveActions<Fleet>): void {
     this.#actions = actions;
-    this.#watchMemory();
+    if (this.#options.availableMemoryBytes() !== undefined) this.#watchMemory();
   }
 
   stop(): void {
