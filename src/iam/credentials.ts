@@ -144,6 +144,17 @@ export class CredentialStore implements CredentialSource {
     return true;
   }
 
+  /** Keys follow their user to its new name. */
+  async reassignAccessKeys(fromArn: string, owner: AccessKey["owner"]): Promise<void> {
+    const mine = [...this.#keys.values()].filter(({ record }) => record.value.owner.arn === fromArn);
+    for (const { record } of mine) await this.#put({ ...record.value, owner }, record.revision);
+  }
+
+  /** The owner of a long-term key; undefined when there is no such key. */
+  accessKeyOwner(accessKeyId: string): AccessKey["owner"] | undefined {
+    return this.#keys.get(accessKeyId)?.record.value.owner;
+  }
+
   /** The keys of an owner, oldest first. */
   listAccessKeys(ownerArn: string): AccessKey[] {
     const keys = [...this.#keys.values()].map(({ record }) => record.value);
@@ -159,12 +170,20 @@ export class CredentialStore implements CredentialSource {
     return root;
   }
 
-  /** What a function gets: a session of its execution role. `roleArn` is well-formed; whether it exists is not asked. */
-  mintForRole(roleArn: string, sessionName: string, lifetimeMs: number): TemporaryCredentials {
+  /**
+   * What a function gets: a session of its execution role. `roleArn` is well-formed; whether it exists is not asked. Without
+   * the role's own id the session is nobody's that policies know: it may do nothing.
+   */
+  mintForRole(
+    roleArn: string,
+    sessionName: string,
+    lifetimeMs: number,
+    roleId: string = roleIdOf(roleArn),
+  ): TemporaryCredentials {
     const roleName = roleArn.slice(roleArn.lastIndexOf("/") + 1);
     return this.mint({
       principalArn: `arn:aws:sts::${this.#accountId}:assumed-role/${roleName}/${sessionName}`,
-      roleId: roleIdOf(roleArn),
+      roleId,
       sessionName,
       roleArn,
       expiresAtMs: this.#clock.nowMs() + lifetimeMs,
@@ -277,6 +296,7 @@ function roleIdOf(roleArn: string): string {
 
 function principalKind(arn: string): Principal["kind"] {
   if (arn.includes(":assumed-role/")) return "assumed-role";
+  if (arn.includes(":federated-user/")) return "federated-user";
   return arn.endsWith(":root") ? "root" : "user";
 }
 

@@ -1,6 +1,6 @@
 /** Who speaks: what a verified signature (or `--auth none`) proved. */
 export interface Principal {
-  readonly kind: "root" | "user" | "assumed-role" | "service" | "anonymous";
+  readonly kind: "root" | "user" | "assumed-role" | "federated-user" | "service" | "anonymous";
   /** `arn:aws:iam::000000000000:root`, `arn:aws:sts::…:assumed-role/NAME/SESSION`, … */
   readonly arn: string;
   readonly accountId: string;
@@ -16,6 +16,8 @@ export interface Principal {
 export interface PrincipalSession {
   /** The role behind an assumed-role ARN: identity policies and boundaries hang on it. */
   readonly roleArn?: string;
+  /** Of a federated user: the user (or root) whose permissions the session has at most. */
+  readonly federatedBy?: string;
   readonly issuedAtMs: number;
   readonly expiresAtMs: number;
   /** Inline session policies as JSON texts: the session may do only what these allow too. */

@@ -12,8 +12,11 @@ export function newHexId(bytes: number): string {
 
 const KEY_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
-/** An IAM unique id: the four-letter prefix says what it names (AKIA access key, ASIA temporary key, AROA role, AIDA user). */
-export function newIamId(prefix: "AKIA" | "ASIA" | "AROA" | "AIDA"): string {
+/**
+ * An IAM unique id: the four-letter prefix says what it names (AKIA access key, ASIA temporary key, AROA role, AIDA user,
+ * AGPA group, ANPA managed policy, AIPA instance profile).
+ */
+export function newIamId(prefix: "AKIA" | "ASIA" | "AROA" | "AIDA" | "AGPA" | "ANPA" | "AIPA"): string {
   let id: string = prefix;
   for (const byte of randomBytes(16)) id += KEY_ALPHABET[byte % 32];
   return id;
