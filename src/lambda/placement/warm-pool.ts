@@ -190,7 +190,7 @@ export class WarmPool {
   }
 
   async #createBooted(spec: GenericKind["spec"]): Promise<Generic> {
-    const generic = await this.create(spec);
+    const generic = await this.create({ ...spec, background: true });
     if (this.#closed) {
       await this.#discard(generic.sandbox, "the server stops");
       throw new Error("the pool is closed");

@@ -92,6 +92,7 @@ test("a Node.js on the PATH: its own folder becomes /var/lang", async () => {
     "/var/lang/bin/node",
     "--max-old-space-size=900",
     "--max-semi-space-size=50",
+    "--v8-pool-size=1",
     "--no-experimental-require-module",
     "--no-experimental-detect-module",
     "/var/runtime/bootstrap.cjs",

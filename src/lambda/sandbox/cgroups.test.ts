@@ -102,6 +102,10 @@ suite("v1", { skip: hasV1 ? false : "needs root and cgroup v1 controllers" }, ()
     assert.equal(read("cpu", instance, "limits", "cpu.cfs_period_us"), "20000");
     cgroup.setCpu(availableParallelism() + 1);
     assert.equal(read("cpu", instance, "limits", "cpu.cfs_quota_us"), "-1");
+    cgroup.setBackground(true);
+    assert.equal(read("cpu", instance, "limits", "cpu.shares"), "2");
+    cgroup.setBackground(false);
+    assert.equal(read("cpu", instance, "limits", "cpu.shares"), "1024");
     cgroup.setPids(1024);
     assert.equal(read("pids", instance, "limits", "pids.max"), "1024");
     assert.equal(cgroup.remove(), true);
@@ -305,7 +309,7 @@ suite("v2 controllers", () => {
       writeFileSync(join(path, "cgroup.type"), "domain");
       const files = {
         memory: ["max", "swap.max", "oom.group", "peak", "current", "events"],
-        cpu: ["max"],
+        cpu: ["max", "weight"],
         pids: ["max"],
       };
       for (const [controller, names] of Object.entries(files)) {
@@ -351,6 +355,10 @@ suite("v2 controllers", () => {
     assert.equal(read("pids.max"), "1024");
     cgroup.setCpu(availableParallelism());
     assert.equal(read("cpu.max"), "max 20000");
+    cgroup.setBackground(true);
+    assert.equal(read("cpu.weight"), "1");
+    cgroup.setBackground(false);
+    assert.equal(read("cpu.weight"), "100");
     cgroup.freeze();
     assert.equal(read("cgroup.freeze"), "1");
     cgroup.thaw();

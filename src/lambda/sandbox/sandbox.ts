@@ -43,6 +43,11 @@ export interface SandboxSpec {
    * environment. A hint: who cannot, starts the command.
    */
   readonly zygote?: boolean;
+  /**
+   * Nobody waits for it: until it is specialised its processes get a small share of the CPUs that others want, too. Where
+   * the driver cannot do that it means nothing.
+   */
+  readonly background?: boolean;
   /** Whether the process gets the fast link as file descriptor 3 (a connected unix stream socket). */
   readonly link: boolean;
 }

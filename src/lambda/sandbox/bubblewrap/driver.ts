@@ -99,10 +99,21 @@ export class BubblewrapDriver implements SandboxDriver {
     const spawner = await this.#ready();
     if (this.#sandboxes.has(spec.id)) throw new SandboxError("create", `sandbox ${spec.id} exists already`);
     const { id, command, environment, memoryMb, ephemeralStorageMb, link } = spec;
+    const background = spec.background === true;
     const code = spec.code && this.#resolveCode(spec.code);
     const root = this.#resolveRoot(spec.root);
     const zygote = spec.zygote === true;
-    const request = { id, root, command, environment, memoryMb, ephemeralStorageMb, link, zygote };
+    const request = {
+      id,
+      root,
+      command,
+      environment,
+      memoryMb,
+      ephemeralStorageMb,
+      background,
+      link,
+      zygote,
+    };
     const created = await spawner.request({ op: "create", ...request, ...(code ? { code } : {}) });
     const sandbox = new BubblewrapSandbox({
       id,

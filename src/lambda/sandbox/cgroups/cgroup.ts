@@ -29,6 +29,8 @@ export interface Cgroup {
   setMemory(bytes: number): void;
   /** CPU time per wall time; more than the machine has means no limit. */
   setCpu(vcpus: number): void;
+  /** The share of CPUs that others want, too: an equal one, or next to none. A new group has an equal one. */
+  setBackground(background: boolean): void;
   /** Processes and threads together. */
   setPids(max: number): void;
   /** Asks the kernel to stop every process. They stop within microseconds, each at its next return to user mode. */

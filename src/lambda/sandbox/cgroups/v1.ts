@@ -22,6 +22,10 @@ type Controller = (typeof CONTROLLERS)[number];
 /** Of the memory limit: what TCP's buffers may hold on top of it. Ours: 32 MB for the smallest function. */
 const SOCKET_MEMORY_SHARE = 0.25;
 
+/** The kernel's default and minimum. */
+const CPU_SHARES = 1024;
+const CPU_SHARES_MIN = 2;
+
 /** Passes of kill: each one may miss children that were born while it read the list. */
 const KILL_PASSES_MAX = 8;
 
@@ -120,6 +124,11 @@ class CgroupV1 implements Cgroup {
     const quotaUs = cpuQuotaUs(vcpus, availableParallelism());
     writeControl(join(this.#cpu, "cpu.cfs_period_us"), CPU_PERIOD_US);
     writeControl(join(this.#cpu, "cpu.cfs_quota_us"), quotaUs ?? -1);
+  }
+
+  setBackground(background: boolean): void {
+    if (this.#cpu === undefined) return;
+    writeControl(join(this.#cpu, "cpu.shares"), background ? CPU_SHARES_MIN : CPU_SHARES);
   }
 
   setPids(max: number): void {

@@ -123,6 +123,10 @@ function offered(base: string): readonly Controller[] {
   return CONTROLLERS.filter((controller) => offered.includes(controller));
 }
 
+/** The kernel's default and minimum. */
+const CPU_WEIGHT = 100;
+const CPU_WEIGHT_MIN = 1;
+
 class CgroupV2 implements Cgroup {
   readonly #folders: GroupFolders;
   /** Undefined where there is no writable hierarchy: every operation then does nothing. */
@@ -155,6 +159,10 @@ class CgroupV2 implements Cgroup {
 
   setCpu(vcpus: number): void {
     this.#write("cpu.max", `${cpuQuotaUs(vcpus, availableParallelism()) ?? "max"} ${CPU_PERIOD_US}`);
+  }
+
+  setBackground(background: boolean): void {
+    this.#write("cpu.weight", background ? CPU_WEIGHT_MIN : CPU_WEIGHT);
   }
 
   setPids(max: number): void {

@@ -23,6 +23,7 @@ const CREATE = {
   environment: { PATH: "/bin", EMPTY: "" },
   memoryMb: 128,
   ephemeralStorageMb: 512,
+  background: true,
   code: { task: "/data/code/x", layers: ["/data/code/y"], artefacts: "/data/code/z" },
   link: true,
   zygote: true,

@@ -45,6 +45,7 @@ export interface CreateRequest {
   readonly environment: Readonly<Record<string, string>>;
   readonly memoryMb: number;
   readonly ephemeralStorageMb: number;
+  readonly background: boolean;
   readonly code?: CodeMounts;
   readonly link: boolean;
   /** Whether it may be forked from a zygote; see zygote/zygotes.ts. */
@@ -159,6 +160,7 @@ function parseCommand(fields: Fields): SpawnerRequest {
         command: commandLine(fields["command"]),
         environment: variables(fields["environment"]),
         ...sizes(fields),
+        background: fields["background"] === true,
         ...(fields["code"] === undefined ? {} : { code: codeMounts(fields["code"]) }),
         link: fields["link"] === true,
         zygote: fields["zygote"] === true,

@@ -10,7 +10,7 @@ import type { Cgroup, CgroupTree } from "../cgroups.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
 import { BwrapProcess, type BwrapSpec, type SandboxProcess } from "./bwrap.ts";
-import { detachCode, DetachedCode, INSIDE, inMountNamespace, type CodePaths } from "./code-mounts.ts";
+import { detachCode, DetachedCode, INSIDE, inMountNamespace } from "./code-mounts.ts";
 import type { AnnouncedFolders } from "./folders.ts";
 import { continueTree, stopTree } from "./process-tree.ts";
 import type { Created, CreateRequest, SpecialiseRequest } from "./protocol.ts";
@@ -67,6 +67,7 @@ interface Box {
   readonly bwrap: SandboxProcess;
   initPid: number;
   specialised: boolean;
+  readonly background: boolean;
   memoryMb: number;
   readonly ephemeralStorageMb: number;
   destroyed: Promise<void> | undefined;
@@ -116,6 +117,7 @@ export class Sandboxes {
     const box = this.#find(request.id);
     if (box.specialised) throw new SandboxError("specialise", `sandbox ${box.id} has its code already`);
     box.specialised = true;
+    if (box.background) box.cgroup.setBackground(false);
     if (box.memoryMb !== request.memoryMb) box.cgroup.setMemory(request.memoryMb * MIB);
     box.memoryMb = request.memoryMb;
     const code = new DetachedCode(this.#options.folders, request.code);
@@ -173,6 +175,7 @@ export class Sandboxes {
     try {
       cgroup = cgroups.create(request.id);
       setLimits(cgroup, request.memoryMb);
+      if (request.background) cgroup.setBackground(true);
       const zygote = await this.#options.zygotes.take(request);
       const bwrap =
         (zygote && (await this.#fork(zygote, request, { index, cgroup }))) ??
@@ -184,6 +187,7 @@ export class Sandboxes {
         bwrap,
         initPid: await bwrap.initPid,
         specialised: request.code !== undefined,
+        background: request.background,
         memoryMb: request.memoryMb,
         ephemeralStorageMb: request.ephemeralStorageMb,
         destroyed: undefined,
