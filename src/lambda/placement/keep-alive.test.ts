@@ -264,6 +264,21 @@ describe("keep-alive that follows the arrivals", () => {
     assert.ok(coldSmall < 6 && coldLarge > 15, `${coldSmall} and ${coldLarge} cold`);
   });
 
+  it("remembers a bounded number of functions, and forgets who was not used for longest", () => {
+    const { clock, newFleet, use } = setUp({ ...options, historiesMax: 5 });
+    const fleets = Array.from({ length: 8 }, () => newFleet());
+    for (const fleet of fleets) {
+      use(fleet);
+      use(fleet);
+      clock.advance(10);
+    }
+    clock.advance(3000);
+    assert.deepEqual(
+      fleets.map(({ usage }) => usage.historyCount),
+      [0, 0, 0, 1, 1, 1, 1, 1],
+    );
+  });
+
   it("hands what was learned to the next revision, and nothing of it stays with the last", () => {
     const { clock, done, keepAlive, newFleet, use } = setUp(options);
     const before = newFleet();

@@ -27,6 +27,8 @@ export interface KeepAliveOptions {
   readonly availableMemoryBytes: () => number | undefined;
   /** Below it, idle environments go. */
   readonly reserveBytes: number;
+  /** Histories of idle times in memory, of all functions together. Default: HISTORIES_MAX. */
+  readonly historiesMax?: number;
 }
 
 /** A version's environments, as keep-alive sees them. */
@@ -58,7 +60,7 @@ const PREWARM_AGAIN_MS = 50;
 const CHECK_MS_MIN = 10;
 /** Evicted at one look under memory pressure; the next look sees whether it was enough. */
 const EVICT_MAX = 16;
-/** Versions whose histories are kept; who was not used for longest is forgotten. */
+/** About 15 MB of them. */
 const HISTORIES_MAX = 20_000;
 /** Times at which something is due are not tidied up as long as they are fewer. */
 const DUE_MIN = 1024;
@@ -234,7 +236,7 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
     this.#remembered.delete(usage);
     this.#remembered.set(usage, count);
     for (const [oldest, oldestCount] of this.#remembered) {
-      if (this.#historyCount <= HISTORIES_MAX) break;
+      if (this.#historyCount <= (this.#options.historiesMax ?? HISTORIES_MAX)) break;
       oldest.forget();
       this.#remembered.delete(oldest);
       this.#historyCount -= oldestCount;
