@@ -117,8 +117,10 @@ export async function startServer(configuration: Configuration, logger: Logger):
       driver,
       runtimes,
       codeFolder,
+      region,
       clock,
       logger,
+      sink: logs.sink,
       nextId,
     });
     closers.push(() => artefacts.close());
@@ -155,7 +157,7 @@ export async function startServer(configuration: Configuration, logger: Logger):
       runtimeApi,
       runtimes,
       codeFolder,
-      artefacts: (version, runtime) => artefacts.find(version, runtime),
+      artefacts,
       credentials: ({ role }, sessionName) =>
         credentials.mintForRole(role, sessionName, 2 * ENVIRONMENT_AGE_MS_MAX),
       region,

@@ -6,7 +6,7 @@
 const { FRAME, listen, sendText } = require("./link.cjs");
 const { RuntimeError, UnhandledPromiseRejection, toResponse } = require("./errors.cjs");
 const { patchConsole, logError } = require("./logging.cjs");
-const { HANDLER_STREAMING, HANDLER_HIGH_WATER_MARK, loadHandler } = require("./handler.cjs");
+const { defineAwslambda, isHandlerKept, loadHandler } = require("./handler.cjs");
 const { Invoker } = require("./invocation.cjs");
 
 /** Exit codes as AWS's runtimes have them; 13 is Node's own for a top-level await that nothing can settle. */
@@ -46,7 +46,7 @@ async function specialise({ environment, handler, taskRoot, artefacts }) {
   if (artefacts !== undefined) useCompileCache(`${artefacts}/compiled`);
   process.chdir(taskRoot);
   patchConsole();
-  if (!["1", "true"].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) defineAwslambda();
+  defineAwslambda();
   socket.unref();
   const loaded = await loadHandler(taskRoot, handler);
   socket.ref();
@@ -59,22 +59,6 @@ async function specialise({ environment, handler, taskRoot, artefacts }) {
 function useCompileCache(folder) {
   const { statSync } = require("node:fs");
   if (statSync(folder, { throwIfNoEntry: false })) require("node:module").enableCompileCache?.(folder);
-}
-
-function defineAwslambda() {
-  globalThis.awslambda = {
-    streamifyResponse(handler, options) {
-      handler[HANDLER_STREAMING] = "response";
-      if (typeof options?.highWaterMark === "number") {
-        handler[HANDLER_HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
-      }
-      return handler;
-    },
-    // Streams are loaded by the functions that stream.
-    get HttpResponseStream() {
-      return require("./response-stream.cjs").HttpResponseStream;
-    },
-  };
 }
 
 /** Tells the platform what ended this process, and ends it. The error has been logged. */
@@ -100,8 +84,11 @@ process.on("beforeExit", () => {
   invoker?.onEmptyLoop();
 });
 
-const warmUpTimer = setTimeout(() => {
-  warmedUp = require("./warm-up.cjs").warmUp();
-}, WARM_UP_DELAY_MS);
+/** With a handler from a snapshot there is nothing to get used to: the function has run already. */
+const warmUpTimer = isHandlerKept()
+  ? undefined
+  : setTimeout(() => {
+      warmedUp = require("./warm-up.cjs").warmUp();
+    }, WARM_UP_DELAY_MS);
 
 sendText(FRAME.BOOTED, "", JSON.stringify({ version: process.versions.node }));

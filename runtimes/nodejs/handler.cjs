@@ -10,13 +10,33 @@ const HANDLER_HIGH_WATER_MARK = Symbol.for("aws.lambda.runtime.handler.streaming
 const CALLBACK_REMOVED =
   "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.";
 
+/** The handler that was loaded before a snapshot was taken. */
+let kept;
+
 /**
  * Loads `handler` (`folder/file.export.nested`) from below `taskRoot`. Resolves with the function and how to call it.
  * Rejects with a RuntimeError, or with whatever the function's own code threw while it was loaded.
  */
 async function loadHandler(taskRoot, handler) {
+  if (kept) return kept;
   const { folder, module: name, path: exported } = splitHandler(handler);
-  const module = await loadModule(taskRoot, folder, name);
+  return chooseHandler(handler, await loadModule(taskRoot, folder, name), exported);
+}
+
+/** Loads a CommonJS handler with a `require` of the caller's, for loadHandler to find it later. */
+async function keepHandler(taskRoot, handler, requireCode) {
+  const { folder, module: name, path: exported } = splitHandler(handler);
+  const found = findFile(path.resolve(taskRoot, folder, name));
+  if (!found) throw new RuntimeError("ImportModuleError", `Error: Cannot find module '${name}'`);
+  if (found.esm || !/\.(c?js)$/.test(found.path)) throw new Error(`${found.path} is not CommonJS`);
+  kept = chooseHandler(handler, requireCode(found.path), exported);
+}
+
+function isHandlerKept() {
+  return kept !== undefined;
+}
+
+function chooseHandler(handler, module, exported) {
   const fn = findExport(module, exported) ?? findExport(module?.default, exported);
   if (!fn) throw new RuntimeError("HandlerNotFound", `${handler} is undefined or not exported`);
   if (typeof fn !== "function") throw new RuntimeError("HandlerNotFound", `${handler} is not a function`);
@@ -36,6 +56,24 @@ function splitHandler(handler) {
   const match = /^([^.]*)\.(.*)$/.exec(base);
   if (!match) throw new RuntimeError("MalformedHandlerName", "Bad handler");
   return { folder, module: match[1], path: match[2] };
+}
+
+/** The global through which handlers say that they stream, unless the function does without it. */
+function defineAwslambda() {
+  if (["1", "true"].includes(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) return;
+  globalThis.awslambda = {
+    streamifyResponse(handler, options) {
+      handler[HANDLER_STREAMING] = "response";
+      if (typeof options?.highWaterMark === "number") {
+        handler[HANDLER_HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
+      }
+      return handler;
+    },
+    // Streams are loaded by the functions that stream.
+    get HttpResponseStream() {
+      return require("./response-stream.cjs").HttpResponseStream;
+    },
+  };
 }
 
 function describeHandler(fn) {
@@ -142,8 +180,11 @@ module.exports = {
   NODE_MAJOR,
   HANDLER_STREAMING,
   HANDLER_HIGH_WATER_MARK,
+  defineAwslambda,
   findFile,
+  isHandlerKept,
   isModulePackage,
+  keepHandler,
   loadHandler,
   splitHandler,
 };

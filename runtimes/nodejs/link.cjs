@@ -42,7 +42,8 @@ const FRAME = {
 };
 
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
-const pauseCell = new Int32Array(new SharedArrayBuffer(4));
+/** Made when it is needed: a snapshot can hold no shared memory. */
+let pauseCell;
 
 /** Writes bytes [at, end) of a buffer; returns how many went, 0 when the socket is full. */
 function tryWrite(buffer, at, end) {
@@ -77,6 +78,7 @@ function writeWhole(buffer, from, end) {
       pauseMs = PAUSE_MS_FIRST;
       continue;
     }
+    pauseCell ??= new Int32Array(new SharedArrayBuffer(4));
     Atomics.wait(pauseCell, 0, 0, pauseMs);
     pauseMs = Math.min(2 * pauseMs, PAUSE_MS_LAST);
   }

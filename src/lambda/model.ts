@@ -73,6 +73,8 @@ export interface InvocationReport {
   readonly maxMemoryUsedMb: number;
   /** Present on the first invocation of an environment (cold start). */
   readonly initDurationMs?: number;
+  /** In its place on the first invocation of an environment that started from a snapshot. */
+  readonly restoreDurationMs?: number;
   readonly status: "success" | "error" | "timeout" | "failure";
   readonly errorType?: string;
 }

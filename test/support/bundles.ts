@@ -33,7 +33,7 @@ export function bundle(source: string, format: "cjs" | "esm"): string {
   return file.text;
 }
 
-/** The text of a bundle whose handler is `body`, with `clients` and `event` in its scope. */
-export function sdkBundle(body: string, format: "cjs" | "esm"): string {
-  return bundle(`${CLIENTS}\nexport const handler = async (event) => { ${body} };\n`, format);
+/** The text of a bundle whose handler is `body`, with `clients`, `event` and what `imports` brings in its scope. */
+export function sdkBundle(body: string, format: "cjs" | "esm", imports = ""): string {
+  return bundle(`${imports}${CLIENTS}\nexport const handler = async (event) => { ${body} };\n`, format);
 }

@@ -9,7 +9,7 @@ import { test, type TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { ManualClock } from "../../kernel/clock.ts";
 import type { LogFields, Logger } from "../../telemetry/logger.ts";
-import { FakeSandbox, fakeVersion } from "../environment/fakes.ts";
+import { FakeSandbox, fakeVersion, MemoryLogSink } from "../environment/fakes.ts";
 import { FRAME } from "../environment/link.ts";
 import type { RuntimeAvailable } from "../runtimes/catalogue.ts";
 import type { SandboxDriver, SandboxSpec } from "../sandbox/sandbox.ts";
@@ -26,6 +26,7 @@ const RUNTIME: RuntimeAvailable = {
     "/var/runtime/compile.cjs",
   ],
   version: "24.0.0",
+  snapshot: { build: () => ["/bin/sh", "build"], restore: () => ["/var/lang/bin/node", "restore"] },
   environment: { PATH: "/bin" },
   link: true,
 };
@@ -55,9 +56,11 @@ async function open(t: TestContext, script: (sandbox: FakeSandbox) => void = com
     with: () => logger,
   };
   const clock = new ManualClock();
+  const sink = new MemoryLogSink();
   const artefacts = await Artefacts.open({
     directory,
     driver: {
+      name: "bubblewrap",
       create: async (spec: SandboxSpec) => {
         const sandbox = new FakeSandbox(spec.id);
         specs.push(spec);
@@ -68,11 +71,13 @@ async function open(t: TestContext, script: (sandbox: FakeSandbox) => void = com
     } as unknown as SandboxDriver,
     runtimes: { find: async () => RUNTIME },
     codeFolder: async (sha256Hex) => `/code/${sha256Hex}`,
+    region: "us-east-1",
     clock,
     logger,
+    sink,
     nextId: () => `s-${specs.length}`,
   });
-  return { artefacts, specs, sandboxes, warnings, clock, directory };
+  return { artefacts, specs, sandboxes, warnings, clock, sink, directory };
 }
 
 test("are made once for the same code, interpreter and memory, without the function's role or variables", async (t) => {
@@ -131,4 +136,47 @@ test("a compiler that never ends is waited for a while, then ended", async (t) =
   await artefacts.close();
   assert.deepEqual(sandboxes[0]?.calls, ["destroy"]);
   assert.equal(warnings.length, 0, "closing is no fault");
+});
+
+const takesSnapshot = (sandbox: FakeSandbox) => {
+  const line = Buffer.alloc(9);
+  line.writeDoubleLE(1_700_000_000_000, 0);
+  sandbox.send(FRAME.LOG, line, Buffer.from("the function's own line"));
+  sandbox.send(FRAME.FILE, fileFrame("snapshot.blob", "heap"));
+  sandbox.send(FRAME.PREPARED);
+};
+
+test("a snapshot is of one version, has its variables and limits, and no credentials", async (t) => {
+  const { artefacts, specs, sink } = await open(t, takesSnapshot);
+  const version = fakeVersion({ version: "1", snapStart: true, environment: { STAGE: "test" } });
+  assert.deepEqual(await artefacts.prepare(version, 1000), { snapshot: true });
+  const { environment = {}, memoryMb } = specs[0] ?? {};
+  assert.equal(memoryMb, version.memoryMb);
+  assert.equal(environment["STAGE"], "test");
+  assert.equal(environment["AWS_LAMBDA_INITIALIZATION_TYPE"], "snap-start");
+  const secret = Object.keys(environment).filter((name) => /ACCESS_KEY|TOKEN|LOG_STREAM/.test(name));
+  assert.deepEqual(secret, []);
+  const folder = artefacts.findSnapshot(version, RUNTIME) ?? "";
+  assert.deepEqual(readdirSync(folder), ["snapshot.blob"]);
+  for (const other of [
+    { version: "2" },
+    { functionArn: `${version.functionArn}-2` },
+    { revisionId: "2" },
+    { snapStart: false },
+  ])
+    assert.equal(artefacts.findSnapshot({ ...version, ...other }, RUNTIME), undefined);
+  assert.match(sink.messages.join("\n"), /^INIT_START .*\nthe function's own line\nINIT_REPORT .*success$/);
+  await artefacts.dropSnapshot(version, RUNTIME);
+  assert.equal(artefacts.findSnapshot(version, RUNTIME), undefined);
+});
+
+test("where no snapshot can be taken, the function's log says why", async (t) => {
+  const { artefacts, sink, warnings } = await open(t, (sandbox) => {
+    sandbox.output.push("Error: it cannot be\n");
+    sandbox.exit({ code: 1 });
+  });
+  const version = fakeVersion({ version: "1", snapStart: true });
+  assert.deepEqual(await artefacts.prepare(version, 1000), { snapshot: false });
+  assert.match(sink.messages.join("\n"), /environments load the code instead: it ended with status 1/);
+  assert.deepEqual(warnings, [], "that is the function's affair");
 });

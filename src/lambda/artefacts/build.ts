@@ -6,12 +6,14 @@ import type { Readable } from "node:stream";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError } from "../../kernel/deferred.ts";
 import { FRAME, FrameReader, LinkError } from "../environment/link.ts";
+import type { LogEvent } from "../../telemetry/log-sink.ts";
 import type { SandboxDriver, SandboxSpec } from "../sandbox/sandbox.ts";
 import { isArtefactPath, type ArtefactFiles } from "./artefact-folders.ts";
 
 /** Ours: many times a snapshot, or the cache of the largest code that is compiled. */
 const ARTEFACT_BYTES_MAX = 256 * 1024 * 1024;
 const ARTEFACT_FILES_MAX = 8192;
+const LOG_HEAD_BYTES = 9;
 /** The end of what the program wrote, told when it fails. */
 const OUTPUT_CHARS_MAX = 4096;
 
@@ -23,9 +25,14 @@ export interface BuildOptions {
 }
 
 export type BuildOutcome =
-  | { readonly made: true; readonly files: ArtefactFiles }
+  | { readonly made: true; readonly files: ArtefactFiles; readonly log: readonly LogEvent[] }
   /** `output` is the end of what the program wrote to stdout and stderr. */
-  | { readonly made: false; readonly reason: string; readonly output: string };
+  | {
+      readonly made: false;
+      readonly reason: string;
+      readonly output: string;
+      readonly log: readonly LogEvent[];
+    };
 
 /** Rejects with SandboxError when the sandbox could not be made; whatever happens inside is an outcome. */
 export async function build({ driver, clock, spec, timeoutMs }: BuildOptions): Promise<BuildOutcome> {
@@ -35,16 +42,17 @@ export async function build({ driver, clock, spec, timeoutMs }: BuildOptions): P
   const output = tailOf(sandbox.output);
   try {
     const files = new Map<string, Buffer[]>();
+    const log: LogEvent[] = [];
     const { link } = sandbox;
     if (!link) throw new Error("the sandbox driver gave no fast link");
-    const told = takeIn(link, files);
+    const told = takeIn(link, files, log);
     const ended = sandbox.exited.then(async ({ code, signal, outOfMemory }) => {
       // What was sent before the end is still to be read.
       await told.ended;
       return outOfMemory ? "it ran out of memory" : `it ended with ${signal ?? `status ${code}`}`;
     });
     const reason = await Promise.race([told.verdict, ended, timedOut]);
-    return reason === undefined ? { made: true, files } : { made: false, reason, output: output() };
+    return reason === undefined ? { made: true, files, log } : { made: false, reason, output: output(), log };
   } finally {
     cancel();
     await sandbox.destroy("its artefacts are made");
@@ -55,6 +63,7 @@ export async function build({ driver, clock, spec, timeoutMs }: BuildOptions): P
 function takeIn(
   link: NonNullable<Awaited<ReturnType<SandboxDriver["create"]>>["link"]>,
   files: Map<string, Buffer[]>,
+  log: LogEvent[],
 ): { verdict: Promise<string | undefined>; ended: Promise<void> } {
   const verdict = Promise.withResolvers<string | undefined>();
   const ended = Promise.withResolvers<void>();
@@ -62,8 +71,13 @@ function takeIn(
   const reader = new FrameReader((type, body) => {
     if (type === FRAME.PREPARED) return verdict.resolve(undefined);
     if (type === FRAME.NOT_PREPARED) return verdict.resolve(body.toString("utf8", 0, OUTPUT_CHARS_MAX));
-    // A function's own log lines while it initialises: whoever wants them reads the output.
-    if (type === FRAME.LOG) return;
+    if (type === FRAME.LOG && body.length >= LOG_HEAD_BYTES) {
+      const event = { timestampMs: body.readDoubleLE(0), message: body.toString("utf8", LOG_HEAD_BYTES) };
+      bytes += body.length;
+      if (bytes > ARTEFACT_BYTES_MAX) throw new LinkError("the log is too long");
+      log.push(event);
+      return;
+    }
     if (type !== FRAME.FILE || body.length < 2) throw new LinkError(`a frame of unknown type ${type}`);
     bytes += body.length;
     const contentAt = 2 + body.readUInt16LE(0);

@@ -113,13 +113,14 @@ export class Activation {
 
   async #settle(name: string, version: VersionRecord): Promise<void> {
     const verdict = await this.#judge(version);
+    let snapshot = false;
     if (verdict.state === "Active" && this.#functions) {
       const { region, accountId } = this.#functions;
       const target = toFunctionVersion(functionArn(region, accountId, name), name, version.version, version);
-      await this.#preparer.prepare(target, version.code.sizeBytes);
+      ({ snapshot } = await this.#preparer.prepare(target, version.code.sizeBytes));
     }
     if (!this.#functions || this.#closed) return;
-    const written = this.#write(this.#functions, name, version, verdict);
+    const written = this.#write(this.#functions, name, version, { verdict, snapshot });
     this.#writing.add(written);
     try {
       await written;
@@ -133,7 +134,7 @@ export class Activation {
     functions: FunctionStore,
     name: string,
     version: VersionRecord,
-    verdict: FunctionState,
+    { verdict, snapshot }: { verdict: FunctionState; snapshot: boolean },
   ): Promise<void> {
     await functions.change(name, (record) => {
       if (version.version === LATEST) {
@@ -142,7 +143,12 @@ export class Activation {
       }
       const stored = functions.index.version(name, version.version);
       if (!stored || !isUnsettled(stored.value)) return { record };
-      const settled = { ...stored.value, state: verdict, revisionId: newUuid() };
+      const settled = {
+        ...stored.value,
+        state: verdict,
+        revisionId: newUuid(),
+        ...(snapshot && { snapshot }),
+      };
       return { record, also: [putVersion(name, settled, stored.revision)] };
     });
   }

@@ -65,7 +65,10 @@ export interface Control {
   close(): Promise<void>;
 }
 
-const noPreparer: CodePreparer = { prepare: () => Promise.resolve(), forget: () => Promise.resolve() };
+const noPreparer: CodePreparer = {
+  prepare: () => Promise.resolve({ snapshot: false }),
+  forget: () => Promise.resolve(),
+};
 const anyRole: RoleChecker = { check: () => Promise.resolve() };
 const noBuckets: CodeFetcher = {
   fetch: () =>

@@ -328,5 +328,6 @@ export function toFunctionVersion(arn: string, name: string, version: string, bu
       group: settings.logging.group,
     },
     tracingMode: settings.tracingMode,
+    ...(settings.snapStartApplyOn === "PublishedVersions" && version !== LATEST && { snapStart: true }),
   });
 }

@@ -42,7 +42,7 @@ export function toConfiguration(view: ConfigurationView): FunctionConfiguration 
     PackageType: "Zip",
     Architectures: [settings.architecture],
     EphemeralStorage: { Size: settings.ephemeralStorageMb },
-    SnapStart: { ApplyOn: settings.snapStartApplyOn, OptimizationStatus: "Off" },
+    SnapStart: { ApplyOn: settings.snapStartApplyOn, OptimizationStatus: version.snapshot ? "On" : "Off" },
     LoggingConfig: {
       LogFormat: settings.logging.format,
       ApplicationLogLevel: settings.logging.applicationLevel,

@@ -13,8 +13,11 @@ export interface RuntimeFinder {
 }
 
 export interface CodePreparer {
-  /** Makes what lets environments of `version` start faster. Resolves when it is there, or is not waited for. Never rejects. */
-  prepare(version: FunctionVersion, zipBytes: number): Promise<void>;
+  /**
+   * Makes what lets environments of `version` start faster. Resolves when it is there, or is not waited for; with whether
+   * they start from a snapshot. Never rejects.
+   */
+  prepare(version: FunctionVersion, zipBytes: number): Promise<{ readonly snapshot: boolean }>;
   /** Removes what was made of code that is about to be removed. */
   forget(codeSha256Hex: string): Promise<void>;
 }

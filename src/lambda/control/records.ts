@@ -49,6 +49,8 @@ export interface VersionRecord extends Build {
   readonly revisionId: string;
   readonly lastModifiedMs: number;
   readonly state: FunctionState;
+  /** Its environments start from a snapshot: SnapStart's OptimizationStatus On. Never of $LATEST. */
+  readonly snapshot?: boolean;
   /** Of $LATEST only, and only after its creation. */
   readonly lastUpdate?: UpdateState;
 }

@@ -2,8 +2,8 @@
 import { invalidParameterValue } from "../../errors.ts";
 import { retirementMessage, RUNTIMES } from "../runtimes/runtimes.ts";
 
-/** Runtimes that AWS takes snapshots of [docs: snapstart]. */
-const SNAPSHOT_RUNTIME = /^(java(?!8)|python3\.1[2-9]$|dotnet(8|10)$)/;
+/** Runtimes that AWS takes snapshots of [docs: snapstart], and Node.js, which is ours. */
+const SNAPSHOT_RUNTIME = /^(java(?!8)|python3\.1[2-9]$|dotnet(8|10)$|nodejs)/;
 
 /** Throws InvalidParameterValueException for an id that AWS does not take, or takes no more. */
 export function checkRuntime(runtime: string): void {

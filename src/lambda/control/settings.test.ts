@@ -90,9 +90,9 @@ const cases: Case[] = [
   },
   {
     what: "SnapStart of a runtime without it",
-    members: { SnapStart: { ApplyOn: "PublishedVersions" } },
+    members: { Runtime: "provided.al2023", SnapStart: { ApplyOn: "PublishedVersions" } },
     code: "InvalidParameterValueException",
-    message: "nodejs24.x is not supported for SnapStart enabled functions.",
+    message: "provided.al2023 is not supported for SnapStart enabled functions.",
   },
   {
     what: "a log level with Text logs",

@@ -44,6 +44,8 @@ const MIB = 1024 * 1024;
 export interface Occupied {
   readonly sandbox: Sandbox;
   readonly connection: RuntimeConnection;
+  /** It started from a snapshot of the initialised function. */
+  readonly restored?: boolean;
 }
 
 export interface EnvironmentOptions {
@@ -84,6 +86,7 @@ export class Environment {
   #occupying: Promise<void> | undefined;
   #startedMs = 0;
   #initDurationMs: number | undefined;
+  #restoreDurationMs: number | undefined;
   #init: { readonly phase: "init" | "invoke"; readonly settle: (outcome: InitOutcome) => void } | undefined;
   #running: Running | undefined;
   /** Of the last invocation. */
@@ -214,8 +217,9 @@ export class Environment {
   async #start(phase: "init" | "invoke", timeoutMs: number): Promise<InitOutcome> {
     assert(this.#state === "STARTING" && !this.#init, "an environment starts once");
     this.#startedMs = this.#clock.monotonicMs();
-    const startLine = phase === "init" ? this.#lines.initStart(this.#clock.nowMs()) : undefined;
-    if (startLine !== undefined) this.#log.event(startLine);
+    const startedAtMs = this.#clock.nowMs();
+    // Whether a version with SnapStart is initialised or restored, its sandbox tells.
+    if (phase === "init" && !this.function.snapStart) this.#say(this.#lines.initStart(startedAtMs));
     const outcome = new Promise<InitOutcome>((resolve, reject) => {
       this.#init = { phase, settle: resolve };
       this.#occupying = this.#occupy();
@@ -229,7 +233,7 @@ export class Environment {
       const init = await outcome;
       // The word may come before the hand-over has returned.
       if (init.status === "ready") await this.#occupying;
-      if (init.status === "ready" && phase === "init") this.#initDurationMs = init.durationMs;
+      if (init.status === "ready" && phase === "init") this.#initialised(init.durationMs, startedAtMs);
       return init;
     } catch (error) {
       this.#abandon();
@@ -238,6 +242,22 @@ export class Environment {
     } finally {
       cancel?.();
     }
+  }
+
+  #say(line: string | undefined, timestampMs = this.#clock.nowMs()): void {
+    if (line !== undefined) this.#log.event(line, timestampMs);
+  }
+
+  #initialised(durationMs: number, startedAtMs: number): void {
+    const restored = this.#occupied?.restored === true;
+    if (this.function.snapStart) {
+      const line = restored ? this.#lines.restoreStart(startedAtMs) : this.#lines.initStart(startedAtMs);
+      this.#say(line, startedAtMs);
+    }
+    if (restored) {
+      this.#restoreDurationMs = durationMs;
+      this.#say(this.#lines.restoreReport(this.#clock.nowMs(), durationMs));
+    } else this.#initDurationMs = durationMs;
   }
 
   /** Closes the running invocation's log; its caller gets the error itself. */
@@ -465,7 +485,9 @@ export class Environment {
     const { memoryMb, timeoutMs } = this.function;
     const durationMs = Math.min(this.#clock.monotonicMs() - running.startedMs, timeoutMs);
     const initDurationMs = this.#initDurationMs;
+    const restoreDurationMs = this.#restoreDurationMs;
     this.#initDurationMs = undefined;
+    this.#restoreDurationMs = undefined;
     const peakBytes = this.#occupied?.sandbox.peakMemoryBytes() ?? 0;
     return {
       durationMs,
@@ -475,6 +497,7 @@ export class Environment {
       maxMemoryUsedMb: Math.min(memoryMb, Math.ceil(peakBytes / MIB)),
       status,
       ...(initDurationMs === undefined ? {} : { initDurationMs }),
+      ...(restoreDurationMs === undefined ? {} : { restoreDurationMs }),
       ...(errorType === undefined ? {} : { errorType }),
     };
   }

@@ -7,6 +7,8 @@ import type { InvocationReport } from "../model.ts";
 
 export interface PlatformLines {
   initStart(nowMs: number): string | undefined;
+  restoreStart(nowMs: number): string | undefined;
+  restoreReport(nowMs: number, durationMs: number): string | undefined;
   start(nowMs: number, requestId: string): string | undefined;
   end(nowMs: number, requestId: string, report: InvocationReport): string | undefined;
   report(nowMs: number, requestId: string, report: InvocationReport, traceHeader: string): string | undefined;
@@ -28,6 +30,9 @@ export interface LineSubject {
   readonly runtimeVersion: string;
 }
 
+/** No code of the function's runs in a restore, and AWS bills no other part of it. */
+const BILLED_RESTORE_MS = 0;
+
 /** Errors that the platform or a runtime names; what a handler threw is its own affair and not in the REPORT line. */
 const PLATFORM_ERROR = /^(Runtime|Function|Sandbox|Extension)\./;
 
@@ -38,9 +43,11 @@ export function runtimeVersionArn(region: string, runtimeVersion: string): strin
 
 export function textLines(subject: LineSubject): PlatformLines {
   const startTail = ` Version: ${subject.version}`;
+  const runtime = `Runtime Version: ${subject.runtimeVersion}\tRuntime Version ARN: ${runtimeVersionArn(subject.region, subject.runtimeVersion)}`;
   return {
-    initStart: () =>
-      `INIT_START Runtime Version: ${subject.runtimeVersion}\tRuntime Version ARN: ${runtimeVersionArn(subject.region, subject.runtimeVersion)}`,
+    initStart: () => `INIT_START ${runtime}`,
+    restoreStart: () => `RESTORE_START ${runtime}`,
+    restoreReport: (_nowMs, durationMs) => `RESTORE_REPORT Restore Duration: ${durationMs.toFixed(2)} ms`,
     start: (_nowMs, requestId) => `START RequestId: ${requestId}${startTail}`,
     end: (_nowMs, requestId) => `END RequestId: ${requestId}`,
     report: (_nowMs, requestId, report, traceHeader) => reportLine(requestId, report, traceHeader),
@@ -55,6 +62,8 @@ function reportLine(requestId: string, report: InvocationReport, traceHeader: st
     `REPORT RequestId: ${requestId}\tDuration: ${report.durationMs.toFixed(2)} ms\tBilled Duration: ${report.billedMs} ms` +
     `\tMemory Size: ${report.memorySizeMb} MB\tMax Memory Used: ${report.maxMemoryUsedMb} MB`;
   if (report.initDurationMs !== undefined) line += `\tInit Duration: ${report.initDurationMs.toFixed(2)} ms`;
+  if (report.restoreDurationMs !== undefined)
+    line += `\tRestore Duration: ${report.restoreDurationMs.toFixed(2)} ms\tBilled Restore Duration: ${BILLED_RESTORE_MS} ms`;
   if (report.status === "timeout") line += "\tStatus: timeout";
   if (report.status === "error" && PLATFORM_ERROR.test(report.errorType ?? ""))
     line += `\tStatus: error\tError Type: ${report.errorType}`;
@@ -80,6 +89,19 @@ export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"
             functionName: subject.functionName,
             functionVersion: subject.version,
           }),
+    restoreStart: (nowMs) =>
+      quiet
+        ? undefined
+        : event(nowMs, "platform.restoreStart", {
+            runtimeVersion: subject.runtimeVersion,
+            runtimeVersionArn: runtimeVersionArn(subject.region, subject.runtimeVersion),
+            functionName: subject.functionName,
+            functionVersion: subject.version,
+          }),
+    restoreReport: (nowMs, durationMs) =>
+      quiet
+        ? undefined
+        : event(nowMs, "platform.restoreReport", { status: "success", metrics: { durationMs } }),
     start: (nowMs, requestId) =>
       quiet ? undefined : event(nowMs, "platform.start", { requestId, version: subject.version }),
     // The JSON format has no END line: platform.runtimeDone stands in its place, of a success at level DEBUG only.
@@ -119,6 +141,12 @@ function jsonReport(requestId: string, report: InvocationReport): object {
       ...(report.initDurationMs === undefined
         ? {}
         : { initDurationMs: Number(report.initDurationMs.toFixed(3)) }),
+      ...(report.restoreDurationMs === undefined
+        ? {}
+        : {
+            restoreDurationMs: Number(report.restoreDurationMs.toFixed(3)),
+            billedRestoreDurationMs: BILLED_RESTORE_MS,
+          }),
     },
   };
 }

@@ -11,7 +11,11 @@ import { RuntimeApi, RuntimeApiSession } from "../environment/runtime-api.ts";
 import type { RuntimeEvents } from "../environment/runtime-connection.ts";
 import type { FunctionVersion } from "../model.ts";
 import type { RuntimeAvailable, RuntimeFound } from "../runtimes/catalogue.ts";
-import { environmentVariables, type SessionCredentials } from "../runtimes/environment-variables.ts";
+import {
+  environmentVariables,
+  type InitializationType,
+  type SessionCredentials,
+} from "../runtimes/environment-variables.ts";
 import type { CodeMounts, EnvironmentNetwork, Sandbox, SandboxDriver } from "../sandbox/sandbox.ts";
 import { Turns } from "./turns.ts";
 import type { GenericKind, WarmPool } from "./warm-pool.ts";
@@ -24,8 +28,15 @@ export interface OccupierOptions {
   readonly runtimes: { find(runtimeId: string): Promise<RuntimeFound> };
   /** The unpacked folder of a zip. */
   readonly codeFolder: (sha256Hex: string) => Promise<string>;
-  /** The folder with what was made of the code when it was published. */
-  readonly artefacts?: (version: FunctionVersion, runtime: RuntimeAvailable) => string | undefined;
+  /** What was made of the code when it was published. */
+  readonly artefacts?: {
+    /** Folder with the code cache. */
+    find(version: FunctionVersion, runtime: RuntimeAvailable): string | undefined;
+    /** Folder with the snapshot of this version. */
+    findSnapshot(version: FunctionVersion, runtime: RuntimeAvailable): string | undefined;
+    /** Forgets a snapshot from which nothing can start. */
+    dropSnapshot(version: FunctionVersion, runtime: RuntimeAvailable): Promise<void>;
+  };
   /** Short-lived credentials of the function's role. */
   readonly credentials: (version: FunctionVersion, sessionName: string) => SessionCredentials;
   readonly region: string;
@@ -84,15 +95,58 @@ export class Occupier {
   /** Has the pool keep a waiting sandbox for functions like this one. */
   async expect(version: FunctionVersion): Promise<void> {
     const runtime = await this.runtime(version);
+    // A sandbox of its own version waits from its first start on.
+    if (this.#options.artefacts?.findSnapshot(version, runtime) !== undefined) return;
     if (runtime.link && !needsOwnBoot(version)) this.#options.pool.expect(kindOf(runtime, version));
   }
 
   async occupy(version: FunctionVersion, logStream: string, events: RuntimeEvents): Promise<Occupied> {
     await this.#turns.take();
     const [runtime, code] = await Promise.all([this.runtime(version), this.#code(version)]);
-    return runtime.link
-      ? this.#occupyLink(version, runtime, code, logStream, events)
-      : this.#occupyHttp(version, runtime, code, logStream, events);
+    if (!runtime.link) return this.#occupyHttp(version, runtime, code, logStream, events);
+    const restored = await this.#occupySnapshot(version, runtime, code, logStream, events);
+    return restored ?? this.#occupyLink(version, runtime, code, logStream, events);
+  }
+
+  /** An environment that starts from the snapshot of its version; undefined where there is none, or none that starts. */
+  async #occupySnapshot(
+    version: FunctionVersion,
+    runtime: RuntimeAvailable,
+    code: CodeMounts,
+    logStream: string,
+    events: RuntimeEvents,
+  ): Promise<Occupied | undefined> {
+    const { pool, artefacts } = this.#options;
+    const snapshot = artefacts?.findSnapshot(version, runtime);
+    if (snapshot === undefined || !runtime.snapshot) return undefined;
+    const mounts = { ...code, artefacts: snapshot };
+    const kind: GenericKind = {
+      key: snapshot,
+      waitingMax: 1,
+      spec: {
+        root: runtime.root,
+        command: runtime.snapshot.restore(version.memoryMb),
+        environment: runtime.environment,
+        memoryMb: version.memoryMb,
+        ephemeralStorageMb: version.ephemeralStorageMb,
+        code: mounts,
+        link: true,
+      },
+    };
+    const variables = this.#variables(version, runtime, logStream, this.#sharedApiAddress(), "snap-start");
+    const generic = needsOwnBoot(version)
+      ? await pool.create({ ...kind.spec, environment: variables })
+      : await pool.take(kind);
+    try {
+      await pool.booted(generic);
+    } catch {
+      // Such as after a change of the machine's CPU: the code itself can still be loaded, and its errors be told.
+      await generic.sandbox.destroy("could not start from its snapshot");
+      await artefacts?.dropSnapshot(version, runtime);
+      return undefined;
+    }
+    generic.connection.specialise(insideOf(generic.sandbox, version.handler, code, variables), events);
+    return { ...generic, restored: true };
   }
 
   async #code(version: FunctionVersion): Promise<CodeMounts> {
@@ -120,7 +174,7 @@ export class Occupier {
     const { sandbox, connection } = generic;
     try {
       const { memoryMb, ephemeralStorageMb } = version;
-      const artefacts = this.#options.artefacts?.(version, runtime);
+      const artefacts = this.#options.artefacts?.find(version, runtime);
       const mounts = artefacts === undefined ? code : { ...code, artefacts };
       const specialised = sandbox.specialise({ code: mounts, memoryMb, ephemeralStorageMb });
       const ready = Promise.all([pool.booted(generic), specialised]);
@@ -184,6 +238,7 @@ export class Occupier {
     runtime: RuntimeAvailable,
     logStream: string,
     api: string,
+    initializationType: InitializationType = "on-demand",
   ): Record<string, string> {
     const { network, region, credentials } = this.#options;
     return environmentVariables(version, {
@@ -191,6 +246,7 @@ export class Occupier {
       region,
       logStream,
       runtimeApi: api,
+      initializationType,
       credentials: credentials(version, version.name),
       ...(network.endpoint
         ? { endpointUrl: `http://${network.endpoint.host}:${network.endpoint.port}` }

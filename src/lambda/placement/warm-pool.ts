@@ -22,6 +22,8 @@ export interface Generic {
 export interface GenericKind {
   readonly key: string;
   readonly spec: Omit<SandboxSpec, "id">;
+  /** Sandboxes of this kind that wait in quiet times, at the most; absent: as the pool is told. */
+  readonly waitingMax?: number;
 }
 
 export interface WarmPoolOptions {
@@ -149,7 +151,7 @@ export class WarmPool {
       const { clock, sizePerKind, sizeTotalMax } = this.#options;
       const sizeMax = Math.min(sizeTotalMax, sizePerKind * BURST_SIZE_FACTOR);
       const demand = new PoolDemand(
-        { sizeMin: Math.min(sizePerKind, sizeMax), sizeMax },
+        { sizeMin: Math.min(sizePerKind, sizeMax, kind.waitingMax ?? Infinity), sizeMax },
         clock.monotonicMs(),
       );
       shelf = { kind, waiting: [], demand };

@@ -27,6 +27,11 @@ export interface RuntimeAvailable {
    * runtime has none.
    */
   compile?(memoryMb: number): string[];
+  /** The commands that take a snapshot of an initialised function, and that start from one; absent: this runtime has none. */
+  readonly snapshot?: {
+    build(memoryMb: number): string[];
+    restore(memoryMb: number): string[];
+  };
   /** The interpreter's version, `22.23.3`; empty for OS-only runtimes. */
   readonly version: string;
   /** The variables that are this runtime's own; the rest is environmentVariables'. */
@@ -178,6 +183,7 @@ function interpreted(description: RuntimeDescription, search: InterpreterSearch)
     ...(family === "nodejs" && COMPILE_CACHE_SINCE <= Number(description.version)
       ? { compile: (memoryMb) => nodeCommand(description, found, memoryMb, "compile.cjs") }
       : {}),
+    ...(family === "nodejs" ? { snapshot: nodeSnapshot(description, found) } : {}),
     version: found.version,
     environment: runtimeVariables(description),
     zygote: family === "python",
@@ -193,6 +199,29 @@ const NODE_FLAGS: Readonly<Record<string, readonly string[]>> = {
   "20": ["--no-experimental-require-module"],
   "22": ["--no-experimental-require-module", "--no-experimental-detect-module"],
 };
+
+/** V8 writes the snapshot when its process ends; a process after it, so that both need not fit into memory, sends it off. */
+const BUILD_AND_SEND = '"$@" && exec "$1" /var/runtime/send-artefact.cjs /tmp/snapshot.blob snapshot.blob';
+
+function nodeSnapshot(
+  description: RuntimeDescription,
+  found: Interpreter,
+): NonNullable<RuntimeAvailable["snapshot"]> {
+  const command = (memoryMb: number, flags: string[], file: string) => {
+    const [program = "", ...rest] = nodeCommand(description, found, memoryMb, file);
+    return [program, ...flags, ...rest];
+  };
+  return {
+    build: (memoryMb) => {
+      const flags = ["--snapshot-blob", "/tmp/snapshot.blob", "--build-snapshot"];
+      const [program = "", ...others] = command(memoryMb, [], "snapshot.cjs");
+      const file = others.pop() ?? "";
+      return ["/bin/sh", "-c", BUILD_AND_SEND, "sh", program, ...others, ...flags, file];
+    },
+    restore: (memoryMb) =>
+      command(memoryMb, ["--snapshot-blob", "/var/artefacts/snapshot.blob"], "bootstrap.cjs"),
+  };
+}
 
 function nodeCommand(
   { version }: RuntimeDescription,
