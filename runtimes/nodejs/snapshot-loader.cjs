@@ -37,7 +37,7 @@ class SnapshotLoader {
   }
 
   /** A `require` for code in `folder`. */
-  requireFrom(folder, parent = undefined) {
+  requireFrom(folder, parent) {
     const require = (request) => this.#require(request, folder, parent);
     require.resolve = (request) => this.#resolve(request, folder) ?? request;
     require.cache = this.#cache;
