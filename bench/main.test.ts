@@ -26,6 +26,7 @@ it("measures every part and reports it", async () => {
     assert.equal(report.disturbance.loadAverage.length, 3);
     const ids = report.rows.map(({ id }) => id);
     for (const id of [
+      ...["asynchronous-accepted", "asynchronous-running"],
       ...["warm-p50", "warm-throughput", "open-loop-spread", "cold-node.js-hit", "cold-node.js-miss"],
       ...[
         "burst-warm",

@@ -2,7 +2,7 @@
  * The benchmarks: `npm run bench`. Every figure stands beside a floor that was measured in the same minutes, in turns.
  *
  *   --quick            under two minutes; fewer rounds
- *   --only PART        one part: warm, cold, burst, memory, server, wire, store, trace
+ *   --only PART        one part: warm, asynchronous, cold, burst, memory, server, wire, store, trace
  *   --driver NAME      auto (the default), bubblewrap or process
  *   --against URL      another Lambda-compatible endpoint, with the credentials of AWS_*: warm, cold and burst
  *   --gate             exit status 1 when a target of today is not met
@@ -13,6 +13,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { benchAsynchronous } from "./parts/asynchronous.ts";
 import { benchBurst } from "./parts/burst.ts";
 import { benchCold } from "./parts/cold.ts";
 import { benchDensity } from "./parts/density.ts";
@@ -40,6 +41,7 @@ import { drawSvg } from "./support/svg.ts";
 
 const PARTS: readonly { name: string; ofOthers: boolean; run: (context: Context) => Promise<void> }[] = [
   { name: "warm", ofOthers: true, run: benchWarm },
+  { name: "asynchronous", ofOthers: false, run: benchAsynchronous },
   { name: "cold", ofOthers: true, run: benchCold },
   { name: "burst", ofOthers: true, run: benchBurst },
   { name: "memory", ofOthers: false, run: benchDensity },

@@ -32,13 +32,15 @@ export class SignedRequests {
   readonly #endpoint: Endpoint;
   readonly #method: string;
   readonly #target: string;
+  readonly #invocationType: string | undefined;
   #second = 0;
   #key: SigningKey | undefined;
   /** What the second decides. */
   #parts = { canonicalStart: "", canonicalEnd: "", toSignStart: "", headStart: "", credential: "" };
 
   /** `target`: path and query, encoded. */
-  constructor(endpoint: Endpoint, method: string, target: string) {
+  constructor(endpoint: Endpoint, method: string, target: string, invocationType?: "Event") {
+    this.#invocationType = invocationType;
     this.#endpoint = endpoint;
     this.#method = method;
     this.#target = target;
@@ -69,6 +71,7 @@ export class SignedRequests {
       "content-type": "application/json",
       host: `${host}:${port}`,
       "x-amz-date": time,
+      ...(this.#invocationType === undefined ? {} : { "x-amz-invocation-type": this.#invocationType }),
       ...(sessionToken === undefined ? {} : { "x-amz-security-token": sessionToken }),
     };
     // In the order of their names; x-amz-content-sha256 has its place between host and x-amz-date.

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { strToU8, zipSync } from "fflate";
 import { call, type Endpoint } from "./client.ts";
 
-export type Kind = "node-echo" | "node-cold" | "python-cold";
+export type Kind = "node-echo" | "node-slow" | "node-cold" | "python-cold";
 
 /**
  * The memory size that has one whole CPU: with less, CPU limits would be measured.
@@ -17,6 +17,12 @@ const SOURCES: Record<Kind, { runtime: string; handler: string; file: string; so
     handler: "index.handler",
     file: "index.mjs",
     source: "export const handler = async (event) => event;\n",
+  },
+  "node-slow": {
+    runtime: "nodejs24.x",
+    handler: "index.handler",
+    file: "index.mjs",
+    source: "export const handler = () => new Promise((resolve) => setTimeout(resolve, 25_000));\n",
   },
   "node-cold": {
     runtime: "nodejs24.x",

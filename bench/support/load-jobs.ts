@@ -2,9 +2,13 @@
 import type { Endpoint } from "./client.ts";
 
 export type Job =
-  /** `connections` clients, each sends its next request when it has its answer. */
+  /**
+   * `connections` clients, each sends its next request when it has its answer; with `asynchronous`, events, which have to be
+   * accepted.
+   */
   | {
       readonly kind: "closed";
+      readonly asynchronous?: true;
       readonly endpoint: Endpoint;
       readonly functionName: string;
       readonly connections: number;

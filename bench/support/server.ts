@@ -28,6 +28,8 @@ export interface ServerOptions {
   readonly pool: number;
   /** As the command line takes it. */
   readonly keepAlive?: string;
+  /** Further options of `hornero start`. */
+  readonly args?: readonly string[];
   /** Flags for the server's own node, such as --cpu-prof. */
   readonly nodeOptions?: readonly string[];
 }
@@ -46,6 +48,7 @@ export async function startServer({
   driver,
   pool,
   keepAlive = "auto",
+  args = [],
   nodeOptions = [],
 }: ServerOptions): Promise<BenchServer> {
   const dataDirectory = await mkdtemp(join(tmpdir(), "hornero-bench-"));
@@ -74,6 +77,7 @@ export async function startServer({
         "1",
         "--log-level",
         "error",
+        ...args,
       ],
     ],
     {

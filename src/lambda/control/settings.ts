@@ -9,6 +9,7 @@ import type {
   VpcConfig,
 } from "@aws-sdk/client-lambda";
 import { AwsError, invalidParameterValue, validationError } from "../../errors.ts";
+import { parseArn } from "../../kernel/arn.ts";
 import {
   ENVIRONMENT_VARIABLES_BYTES_MAX,
   EPHEMERAL_STORAGE_MB_MAX,
@@ -91,6 +92,7 @@ export async function applySettings(
     EPHEMERAL_STORAGE_MB_MAX,
   );
   const architecture = checkArchitectures(input.Architectures) ?? before.architecture;
+  if (input.DeadLetterConfig?.TargetArn) checkDeadLetterTarget(input.DeadLetterConfig.TargetArn);
   const environment = input.Environment ? (input.Environment.Variables ?? {}) : before.environment;
   checkEnvironment(environment);
   const layers = input.Layers ? await resolveLayers(input.Layers, checks) : before.layers;
@@ -191,6 +193,22 @@ function checkEnvironment(variables: Readonly<Record<string, string>>): void {
   if (Buffer.byteLength(measured) > ENVIRONMENT_VARIABLES_BYTES_MAX) {
     throw invalidParameterValue(
       `${UNABLE_TO_CONFIGURE} exceeded the 4KB limit. String measured: ${measured}`,
+    );
+  }
+}
+
+/** A standard queue or topic; whether it is there shows at delivery. */
+function checkDeadLetterTarget(targetArn: string): void {
+  const { service = "", resource = "" } = parseArn(targetArn) ?? {};
+  if (service !== "sqs" && service !== "sns") {
+    throw invalidParameterValue(
+      "Invalid dead letter queue ARN: The service specified by the TargetArn is not supported for dead letter configuration.",
+    );
+  }
+  if (resource.endsWith(".fifo")) {
+    const kind = service === "sqs" ? "SQS queue" : "SNS topic";
+    throw invalidParameterValue(
+      `Invalid dead letter queue ARN: FIFO ${kind} is not supported for dead letter configuration`,
     );
   }
 }

@@ -45,7 +45,10 @@ export interface AsynchronousOptions extends AttemptOptions {
 
 export class AsynchronousQueue {
   readonly #options: AsynchronousOptions;
-  /** By function name; a function without events has none. */
+  /**
+   * By function name. Once there, it stays until the function is deleted: two objects for one durable queue would each have
+   * half of its counts.
+   */
   readonly #queues = new Map<string, FunctionQueue>();
   /** Those that may have something to fetch, in turn. */
   #turns = new Set<FunctionQueue>();
@@ -142,6 +145,7 @@ export class AsynchronousQueue {
   }
 
   #wake(queue: FunctionQueue): void {
+    if (queue.dropped) return;
     queue.hasMore = true;
     this.#turns.add(queue);
     this.#pump();
@@ -188,8 +192,6 @@ export class AsynchronousQueue {
       this.#fault("a queue of events could not be looked at", queue, error);
       this.#options.clock.after(FAULT_PAUSE_MS, () => this.#wake(queue));
     }
-    if (queue.isEmpty && this.#queues.get(queue.functionName) === queue)
-      this.#queues.delete(queue.functionName);
   }
 
   /** Never rejects. */

@@ -55,10 +55,6 @@ export class FunctionQueue {
     this.#eventsMax = options.eventsMax;
   }
 
-  get isEmpty(): boolean {
-    return this.#events === 0 && this.running === 0 && !this.fetching;
-  }
-
   /** Takes over what an earlier process left; nobody holds its leases any more. */
   async recover(): Promise<void> {
     await this.#queue.recall();
@@ -106,7 +102,9 @@ export class FunctionQueue {
   }
 
   async acknowledge(receipt: string): Promise<void> {
-    this.#events -= await this.#queue.acknowledge([receipt]);
+    // Not `-= await …`: that reads the count before it waits, and undoes what came meanwhile.
+    const removed = await this.#queue.acknowledge([receipt]);
+    this.#events -= removed;
   }
 
   async release(receipt: string, options: { visibleAtMs: number; body?: Buffer }): Promise<void> {
