@@ -18,7 +18,8 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lambda/artefacts/"],
   ["lambda/placement/"],
   ["lambda/invoke/"],
-  ["lambda/control/", "lambda/sources/", "services/"],
+  ["lambda/sources/"],
+  ["lambda/control/", "services/"],
   ["cli/", "main.ts"],
 ];
 /** Helpers of tests stand beside what they test; nothing that runs in production may import them. */

@@ -17,6 +17,7 @@ import { aliasOperations } from "./aliases.ts";
 import { CodeUrls } from "./code-url.ts";
 import { FunctionCode } from "./code.ts";
 import { asynchronousSettings, eventInvokeOperations } from "./event-invoke.ts";
+import { mappingOperations } from "./event-source-mappings.ts";
 import { FunctionIndex } from "./function-index.ts";
 import { FunctionStore } from "./function-store.ts";
 import { functionOperations } from "./functions.ts";
@@ -27,6 +28,7 @@ import type { CodeFetcher, CodePreparer, RoleChecker, RuntimeFinder } from "./po
 import { policyOperations } from "./policies.ts";
 import { recursionOperations } from "./recursion.ts";
 import { lambdaFacts } from "./resource-facts.ts";
+import { runtimeManagementOperations } from "./runtime-management.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
 
@@ -129,12 +131,14 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       }),
       ...versionOperations(functions),
       ...aliasOperations(functions),
-      ...tagOperations(functions),
+      ...tagOperations(functions, store),
       ...eventInvokeOperations(functions),
+      ...runtimeManagementOperations(functions),
       ...recursionOperations(functions),
       ...layerOperations({ layers, code, codeUrls, clock }),
       ...layerPermissionOperations(layers),
       ...policyOperations(functions),
+      ...mappingOperations({ store, functions, clock }),
     },
     directory: index,
     facts: lambdaFacts(index, layers, { region, accountId }),

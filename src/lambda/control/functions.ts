@@ -32,6 +32,7 @@ import { locate, locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
 import { withoutPolicy } from "./policies.ts";
 import { type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
+import { withoutRuntimeManagement } from "./runtime-management.ts";
 import {
   applySettings,
   checkArchitectures,
@@ -236,7 +237,10 @@ async function deleteFunction(
     // A number that is not there is deleted already: no error, as on AWS.
     const gone = versions.length === before.versions.length;
     return {
-      record: withoutPolicy(withoutEventInvoke({ ...before, versions }, qualifier), qualifier),
+      record: withoutRuntimeManagement(
+        withoutPolicy(withoutEventInvoke({ ...before, versions }, qualifier), qualifier),
+        qualifier,
+      ),
       also: gone ? [] : [deleteVersion(name, qualifier)],
     };
   });

@@ -28,6 +28,8 @@ export interface FunctionRecord {
   readonly eventInvoke?: readonly EventInvokeRecord[];
   /** Resource-based policies, one per qualifier that has any. */
   readonly policies?: readonly PolicyRecord[];
+  /** When a version's runtime is updated, one per qualifier for which it is not Auto. */
+  readonly runtimeManagement?: readonly RuntimeManagementRecord[];
   /** Missing: recursive loops are stopped. */
   readonly recursiveLoop?: "Allow";
   /** What invocations of $LATEST run while an update of it is in progress or has failed. */
@@ -110,6 +112,14 @@ export interface VpcRecord {
   readonly subnetIds: readonly string[];
   readonly securityGroupIds: readonly string[];
   readonly ipv6AllowedForDualStack: boolean;
+}
+
+export interface RuntimeManagementRecord {
+  /** `$LATEST` or a version. */
+  readonly qualifier: string;
+  readonly mode: "Auto" | "Manual" | "FunctionUpdate";
+  /** With Manual. */
+  readonly runtimeVersionArn?: string;
 }
 
 export interface PolicyRecord {

@@ -8,9 +8,11 @@ import type {
 import { invalidParameterValue, resourceNotFound, validationError } from "../../errors.ts";
 import { parseArn } from "../../kernel/arn.ts";
 import { TAGS_MAX } from "../../limits.ts";
+import type { Store } from "../../store/store.ts";
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
 import { agreeOnQualifier, parseFunctionReference } from "./function-name.ts";
 import type { FunctionStore } from "./function-store.ts";
+import { changeMapping, requireMapping } from "./mapping-store.ts";
 import { unsupported } from "./settings.ts";
 
 export function checkTags(tags: Readonly<Record<string, string>>): void {
@@ -24,46 +26,65 @@ export function checkTags(tags: Readonly<Record<string, string>>): void {
   }
 }
 
-export function tagOperations(functions: FunctionStore): Record<string, OperationHandler> {
+export function tagOperations(functions: FunctionStore, store: Store): Record<string, OperationHandler> {
+  const change = async (
+    resource: Tagged,
+    decide: (tags: Readonly<Record<string, string>>) => Record<string, string>,
+  ): Promise<void> => {
+    if (resource.type === "mapping") {
+      await changeMapping(store, resource.uuid, (before) => ({ ...before, tags: decide(before.tags) }));
+    } else {
+      await functions.change(resource.name, (before) =>
+        functions.touched({ ...before, tags: decide(before.tags) }),
+      );
+    }
+  };
   return {
-    ListTags(input: ListTagsRequest, context): ListTagsResponse {
-      const name = taggedFunction(input.Resource, context, "ListTags");
-      return { Tags: { ...functions.require(name).value.tags } };
+    async ListTags(input: ListTagsRequest, context): Promise<ListTagsResponse> {
+      const resource = taggedResource(input.Resource, context, "ListTags");
+      const { tags } =
+        resource.type === "mapping"
+          ? (await requireMapping(store, resource.uuid)).value
+          : functions.require(resource.name).value;
+      return { Tags: { ...tags } };
     },
 
     async TagResource(input: TagResourceRequest, context): Promise<Record<string, never>> {
-      const name = taggedFunction(input.Resource, context, "TagResource");
+      const resource = taggedResource(input.Resource, context, "TagResource");
       const added = input.Tags ?? {};
       if (Object.keys(added).length === 0) {
         throw invalidParameterValue("An error occurred and the request cannot be processed.");
       }
-      await functions.change(name, (before) => {
-        const tags = { ...before.tags, ...added };
+      await change(resource, (before) => {
+        const tags = { ...before, ...added };
         checkTags(tags);
-        return functions.touched({ ...before, tags });
+        return tags;
       });
       return {};
     },
 
     async UntagResource(input: UntagResourceRequest, context): Promise<Record<string, never>> {
-      const name = taggedFunction(input.Resource, context, "UntagResource");
+      const resource = taggedResource(input.Resource, context, "UntagResource");
       const removed = new Set(input.TagKeys ?? []);
       if (removed.size === 0) {
         throw validationError(
           "1 validation error detected: Value null at 'tagKeys' failed to satisfy constraint: Member must not be null",
         );
       }
-      await functions.change(name, (before) => {
-        const kept = Object.entries(before.tags).filter(([key]) => !removed.has(key));
-        return functions.touched({ ...before, tags: Object.fromEntries(kept) });
-      });
+      await change(resource, (before) =>
+        Object.fromEntries(Object.entries(before).filter(([key]) => !removed.has(key))),
+      );
       return {};
     },
   };
 }
 
-/** The name of the function that a tag operation's ARN means. */
-function taggedFunction(resource: string | undefined, context: RequestContext, action: string): string {
+type Tagged =
+  | { readonly type: "function"; readonly name: string }
+  | { readonly type: "mapping"; readonly uuid: string };
+
+/** What a tag operation's ARN means. */
+function taggedResource(resource: string | undefined, context: RequestContext, action: string): Tagged {
   const arn = resource === undefined ? undefined : parseArn(resource);
   if (resource === undefined || arn?.service !== "lambda") {
     throw validationError(
@@ -72,6 +93,7 @@ function taggedFunction(resource: string | undefined, context: RequestContext, a
   }
   const [type, id] = arn.resource.split(":");
   if (type === "code-signing-config") throw resourceNotFound(`Code signing configuration not found: ${id}`);
+  if (type === "event-source-mapping") return { type: "mapping", uuid: id ?? "" };
   if (type !== "function") throw unsupported(`Tagging a resource of type ${type}`);
   const reference = parseFunctionReference(resource);
   const { region, accountId, principal } = context;
@@ -83,5 +105,5 @@ function taggedFunction(resource: string | undefined, context: RequestContext, a
       "Tags on function aliases and versions are not supported. Please specify a function ARN.",
     );
   }
-  return reference.name;
+  return { type: "function", name: reference.name };
 }
