@@ -41,6 +41,10 @@ const TEMPLATES_MAX = 16;
 /** An empty file system is a few extents; more than this is none of ours. */
 const TEMPLATE_BYTES_MAX = 16 * MIB;
 const BLOCK_BYTES = 4096;
+/** File systems of the size that most functions have, made ahead: 4 ms that no cold start waits for. */
+const SPARE_BYTES = EPHEMERAL_STORAGE_MB_MIN * MIB;
+const SPARES = 4;
+const SPARE_AFTER_MS = 50;
 const MKFS_TIMEOUT_MS = 10_000;
 const MKFS = [
   ...["-q", "-F", "-m", "0", "-O", "^has_journal,^resize_inode"],
@@ -93,6 +97,9 @@ export class ImageStorage implements TemporaryStorage {
   readonly #directory: string;
   readonly #stagingPath: string;
   readonly #templates = new Map<number, Template>();
+  /** Mounts of SPARE_BYTES that belong to nobody yet. */
+  readonly #spares: number[] = [];
+  #sparesTimer: NodeJS.Timeout | undefined;
 
   private constructor(directory: string, stagingPath: string) {
     this.#directory = directory;
@@ -105,12 +112,13 @@ export class ImageStorage implements TemporaryStorage {
    */
   static async open(directory: string, stagingPath: string): Promise<ImageStorage> {
     const storage = new ImageStorage(directory, stagingPath);
-    closeSync(await storage.#make({ bytes: EPHEMERAL_STORAGE_MB_MIN * MIB, account: undefined }));
+    storage.#spares.push(await storage.#make(SPARE_BYTES));
+    storage.#sparesLater();
     return storage;
   }
 
   async create(index: number, options: StorageOptions): Promise<BwrapSpec["storage"]> {
-    const mount = await this.#make(options);
+    const mount = await this.#take(options);
     const folder = this.#staged(index);
     try {
       mkdirSync(folder);
@@ -122,7 +130,7 @@ export class ImageStorage implements TemporaryStorage {
   }
 
   async prepare(options: StorageOptions): Promise<PreparedStorage> {
-    const mount = await this.#make(options);
+    const mount = await this.#take(options);
     return {
       attach: (pid) => inMountNamespace(pid, () => attachMount(mount, "/tmp")),
       close: () => closeSync(mount),
@@ -137,7 +145,7 @@ export class ImageStorage implements TemporaryStorage {
 
   async resize(pid: number, options: StorageOptions & { previousBytes: number }): Promise<void> {
     if (options.bytes === options.previousBytes) return;
-    const mount = await this.#make(options);
+    const mount = await this.#take(options);
     try {
       inMountNamespace(pid, () => attachMount(mount, "/tmp"));
     } finally {
@@ -145,12 +153,42 @@ export class ImageStorage implements TemporaryStorage {
     }
   }
 
+  /** An empty file system, mounted and attached nowhere: one that waits, or a new one. */
+  async #take({ bytes, account }: StorageOptions): Promise<number> {
+    const spare = bytes === SPARE_BYTES ? this.#spares.pop() : undefined;
+    const mount = spare ?? (await this.#make(bytes));
+    this.#sparesLater();
+    try {
+      if (account !== undefined) chownSync(`/proc/self/fd/${mount}/.`, account, account);
+      return mount;
+    } catch (error) {
+      closeSync(mount);
+      throw error;
+    }
+  }
+
+  /** Makes one spare after the other, each after a while in which nobody came: they must not compete with who waits. */
+  #sparesLater(): void {
+    clearTimeout(this.#sparesTimer);
+    if (this.#spares.length >= SPARES) return;
+    this.#sparesTimer = setTimeout(() => {
+      this.#make(SPARE_BYTES).then(
+        (mount) => {
+          this.#spares.push(mount);
+          this.#sparesLater();
+        },
+        // The disk is full, or the like: the next sandbox tries by itself, and its caller hears of it.
+        () => undefined,
+      );
+    }, SPARE_AFTER_MS);
+  }
+
   #staged(index: number): string {
     return join(this.#stagingPath, `tmp-${index}`);
   }
 
   /** An empty file system, mounted and attached nowhere. */
-  async #make({ bytes, account }: StorageOptions): Promise<number> {
+  async #make(bytes: number): Promise<number> {
     const template = await this.#template(bytes);
     const image = this.#newImage(bytes);
     let device: { path: string; fd: number } | undefined;
@@ -161,7 +199,6 @@ export class ImageStorage implements TemporaryStorage {
       const mount = createMount("ext4", { source: device.path, noinit_itable: "" }, attributes);
       const root = `/proc/self/fd/${mount}`;
       rmdirSync(`${root}/lost+found`);
-      if (account !== undefined) chownSync(`${root}/.`, account, account);
       chmodSync(`${root}/.`, 0o700);
       return mount;
     } finally {
