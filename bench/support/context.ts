@@ -53,7 +53,7 @@ export const SIZES = {
     serverStarts: 7,
     wireRounds: 8,
     wireRequests: 3000,
-    trace: { seeds: 3, functions: 200, hasCurves: true, sliceFunctions: 40, sliceMs: 12_000 },
+    trace: { seeds: 3, functions: 150, hasCurves: true, sliceFunctions: 20, sliceMs: 10_000 },
   },
   quick: {
     rounds: 3,
@@ -68,7 +68,7 @@ export const SIZES = {
     serverStarts: 3,
     wireRounds: 3,
     wireRequests: 1000,
-    trace: { seeds: 1, functions: 80, hasCurves: false, sliceFunctions: 20, sliceMs: 5000 },
+    trace: { seeds: 1, functions: 60, hasCurves: false, sliceFunctions: 10, sliceMs: 3000 },
   },
   smoke: {
     rounds: 1,

@@ -9,13 +9,20 @@ import { Occupier } from "../../src/lambda/placement/occupier.ts";
 import { Placement } from "../../src/lambda/placement/placement.ts";
 import { WarmPool } from "../../src/lambda/placement/warm-pool.ts";
 import { silentLogger } from "../../src/telemetry/logger.ts";
-import { ReplayDriver } from "./fake-driver.ts";
+import { ReplayDriver, type ReplayTimes } from "./fake-driver.ts";
 import type { Arrival, Trace, TraceFunction } from "./trace.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
 export interface ReplayPolicy {
   readonly adapts: boolean;
   readonly keepAliveMs: number;
+}
+
+/** What the platform that is replayed is like. */
+export interface ReplayPlatform {
+  /** Generic sandboxes in stock. */
+  readonly poolSize: number;
+  readonly times: ReplayTimes;
 }
 
 export interface ReplayResult {
@@ -31,24 +38,28 @@ export interface ReplayResult {
 const AGE_MS_MAX = 12 * 60 * 60_000;
 /** Whoever waits for less found an environment that was just about to be idle. */
 const COLD_MS_MIN = 25;
-const TIMES = { bootMs: 40, initMs: 60 };
+const USUAL: ReplayPlatform = { poolSize: 2, times: { bootMs: 40, initMs: 60 } };
 /** An environment that has answered for the first time looks for output through so many turns of the event loop. */
 const TURNS = 3;
 /** Everything else goes on in promises: more than the longest chain of them, and far cheaper than a turn. */
 const MICROTASKS = 24;
 const ID_CHARS = 36;
 
-export async function replay(trace: Trace, policy: ReplayPolicy): Promise<ReplayResult> {
+export async function replay(
+  trace: Trace,
+  policy: ReplayPolicy,
+  { poolSize, times }: ReplayPlatform = USUAL,
+): Promise<ReplayResult> {
   const { arrivals, functions, durationMs } = trace;
   const clock = new VirtualClock();
   let cold = 0;
-  const driver = new ReplayDriver(clock, TIMES, (requestId) => {
+  const driver = new ReplayDriver(clock, times, (requestId) => {
     const arrival = arrivals[Number(requestId)];
     if (!arrival) throw new Error(`nobody sent ${requestId}`);
     if (clock.monotonicMs() - arrival.atMs >= COLD_MS_MIN) cold += 1;
     return arrival.durationMs;
   });
-  const { placement, pool } = build(driver, clock, policy);
+  const { placement, pool } = build(driver, clock, policy, poolSize);
   const versions = functions.map(versionOf);
   let failed: unknown;
   for (const [index, arrival] of arrivals.entries()) {
@@ -68,11 +79,16 @@ export async function replay(trace: Trace, policy: ReplayPolicy): Promise<Replay
   return { invocations: arrivals.length, cold, idleGbS: idleMbMs / 1024 / 1000, started };
 }
 
-function build(driver: ReplayDriver, clock: VirtualClock, { adapts, keepAliveMs }: ReplayPolicy) {
+function build(
+  driver: ReplayDriver,
+  clock: VirtualClock,
+  { adapts, keepAliveMs }: ReplayPolicy,
+  poolSize: number,
+) {
   let lastId = 0;
   const nextId = () => `r-${(lastId += 1)}`;
   const common = { driver, clock, logger: silentLogger, nextId, region: "us-east-1" };
-  const pool = new WarmPool({ ...common, sizePerKind: 2, sizeTotalMax: 200 });
+  const pool = new WarmPool({ ...common, sizePerKind: poolSize, sizeTotalMax: 200 });
   const runtime = {
     available: true as const,
     root: { key: "nodejs24.x" },
@@ -123,7 +139,7 @@ async function advance(driver: ReplayDriver, untilMs: number): Promise<void> {
 async function close(driver: ReplayDriver, placement: Placement, pool: WarmPool): Promise<void> {
   const closed = Promise.all([placement.close(0), pool.close()]);
   // What is booting or starting takes its time also now.
-  await advance(driver, driver.clock.monotonicMs() + 10 * (TIMES.bootMs + TIMES.initMs));
+  await advance(driver, driver.clock.monotonicMs() + 10 * (driver.times.bootMs + driver.times.initMs));
   await closed;
 }
 

@@ -4,12 +4,15 @@ import { Connection, invokeTarget, SignedRequests } from "../support/client.ts";
 import type { Subject } from "../support/context.ts";
 import { createFunction, newNames } from "../support/functions.ts";
 import { familySize } from "../support/processes.ts";
+import { median } from "../support/statistics.ts";
 import type { Trace } from "./trace.ts";
 
 export interface SliceResult {
   readonly invocations: number;
   /** Invocations whose code was loaded after they had been sent. */
   readonly cold: number;
+  /** Median time of their answers. */
+  readonly coldMs: number;
   /** Mean number of environments. */
   readonly environments: number;
 }
@@ -51,14 +54,14 @@ export class Slice {
   async run({ arrivals, durationMs }: Trace): Promise<SliceResult> {
     const startMs = performance.now();
     const running = new Set<Promise<void>>();
-    let cold = 0;
+    const coldMs: number[] = [];
     let failed: unknown;
     const sampling = this.#sample(startMs + durationMs);
     for (const { atMs, function: number } of arrivals) {
       const waitMs = startMs + atMs - performance.now();
       if (waitMs > 0) await pause(waitMs);
       const one = this.#invoke(number)
-        .then((wasCold) => void (cold += wasCold ? 1 : 0))
+        .then(({ wasCold, tookMs }) => void (wasCold && coldMs.push(tookMs)))
         .catch((error: unknown) => void (failed ??= error))
         .finally(() => running.delete(one));
       running.add(one);
@@ -66,15 +69,14 @@ export class Slice {
     await Promise.all(running);
     const environments = await sampling;
     if (failed !== undefined) throw failed;
-    return { invocations: arrivals.length, cold, environments };
+    return { invocations: arrivals.length, cold: coldMs.length, coldMs: median(coldMs), environments };
   }
 
   close(): void {
     for (const connection of this.#free.splice(0)) connection.close();
   }
 
-  /** Answers whether it was cold. */
-  async #invoke(number: number): Promise<boolean> {
+  async #invoke(number: number): Promise<{ wasCold: boolean; tookMs: number }> {
     const request = this.#requests[number]?.make("{}");
     if (request === undefined) throw new Error("an arrival of no function");
     const sentMs = nowMs();
@@ -83,7 +85,7 @@ export class Slice {
     this.#free.push(connection);
     const { loadedMs } = JSON.parse(answer.body) as { loadedMs?: number };
     if (answer.status !== 200 || loadedMs === undefined) throw new Error(`${answer.status} ${answer.body}`);
-    return loadedMs > sentMs;
+    return { wasCold: loadedMs > sentMs, tookMs: nowMs() - sentMs };
   }
 
   async #sample(untilMs: number): Promise<number> {

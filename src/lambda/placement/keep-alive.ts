@@ -158,7 +158,7 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
     if (!this.#actions || dueMs === Infinity || (this.#timer && this.#timer.dueMs <= dueMs)) return;
     const { clock } = this.#options;
     this.#timer?.cancel();
-    const cancel = clock.after(dueMs - clock.monotonicMs(), () => {
+    const cancel = clock.after(Math.max(0, dueMs - clock.monotonicMs()), () => {
       this.#timer = undefined;
       this.#checkDue();
       this.#arm();
