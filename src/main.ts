@@ -5,8 +5,12 @@
 import { join } from "node:path";
 import type { Configuration } from "./cli/configuration.ts";
 import { becomeServerUser, prepareDataDirectory, raisePriority } from "./cli/privileges.ts";
+import { AccessControl } from "./iam/access-control.ts";
 import { allowAuthenticated } from "./iam/authorizer.ts";
 import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
+import { Directory } from "./iam/directory/directory.ts";
+import { createDefaultRole } from "./iam/first-start.ts";
+import { KeyUsage } from "./iam/key-usage.ts";
 import { systemClock } from "./kernel/clock.ts";
 import { newHexId } from "./kernel/ids.ts";
 import { EVENTS_RUNNING_MAX } from "./limits.ts";
@@ -28,7 +32,9 @@ import { createRuntimeCatalogue } from "./lambda/runtimes/catalogue.ts";
 import { startSurvey } from "./lambda/runtimes/start-survey.ts";
 import { chooseDriver } from "./lambda/sandbox/drivers.ts";
 import type { SandboxDriver } from "./lambda/sandbox/sandbox.ts";
+import { createIam } from "./services/iam/iam.ts";
 import { createLogs } from "./services/logs/logs.ts";
+import { keySetFetcher } from "./services/sts/key-set-fetcher.ts";
 import { createSts } from "./services/sts/sts.ts";
 import { openFileBlobStore } from "./store/blobs/file-blobs.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
@@ -96,17 +102,23 @@ export async function startServer(configuration: Configuration, logger: Logger):
     // When the folder is another server's, that is the reason to tell, whatever the spawner stumbled over because of it.
     const chosen = choosing.catch((error: unknown) => opening.then(() => Promise.reject(error)));
     const [{ driver, network }, store, blobs] = await Promise.all([chosen, opening, openingBlobs]);
-    const [{ credentials }, logs, meter] = await Promise.all([
+    const [{ credentials }, identities, keyUsage, logs, meter] = await Promise.all([
       CredentialStore.open(store, { accountId, clock }),
+      Directory.open(store, { accountId, clock }),
+      KeyUsage.open(store, clock, (error) => logger.warn("cannot note when a key was used", { error })),
       createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId, logger }),
       createMeter({ directory: join(dataDirectory, "meter"), store, clock, logger }),
     ]);
     closers.push(
       () => credentials.close(),
+      () => identities.close(),
+      () => keyUsage.close(),
       () => meter.close(),
       () => logs.close(),
     );
     const rootKey = credentials.rootAccessKey();
+    await createDefaultRole(store, identities);
+    const access = new AccessControl({ directory: identities, clock, region, keyUsage });
 
     let lastId = 0;
     const instance = newHexId(4);
@@ -159,7 +171,12 @@ export async function startServer(configuration: Configuration, logger: Logger):
       codeFolder,
       artefacts,
       credentials: ({ role }, sessionName) =>
-        credentials.mintForRole(role, sessionName, 2 * ENVIRONMENT_AGE_MS_MAX),
+        credentials.mintForRole(
+          role,
+          sessionName,
+          2 * ENVIRONMENT_AGE_MS_MAX,
+          identities.roleByArn(role)?.roleId,
+        ),
       region,
       nextId,
     });
@@ -224,7 +241,8 @@ export async function startServer(configuration: Configuration, logger: Logger):
     const services = [
       { model: "lambda", operations: { ...control.operations, ...invoke, ...invokeAsync } },
       logs.service,
-      createSts({ credentials, clock }),
+      createIam({ directory: identities, credentials, keyUsage, access }),
+      createSts({ credentials, directory: identities, access, clock, accountId, keySets: keySetFetcher }),
     ];
     const verifier = new SignatureVerifier({ credentials, clock });
     const dispatcher = new Dispatcher({

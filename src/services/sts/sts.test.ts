@@ -8,25 +8,20 @@ import {
   STSClient,
   type Credentials,
 } from "@aws-sdk/client-sts";
+import { ACCOUNT_ID as ACCOUNT, addUser, startAccountServer, type AccountServer } from "../../iam/fixture.ts";
 import { systemClock } from "../../kernel/clock.ts";
-import { startFakeServer, type FakeServer } from "../../wire/fakes.ts";
-import { createProtocols } from "../../wire/protocols.ts";
-import type { OperationHandler } from "../../wire/service.ts";
 import { createSts } from "./sts.ts";
 
-const ACCOUNT = "000000000000";
 const MINUTE_MS = 60_000;
 
 describe("the Security Token Service", () => {
-  let server: FakeServer;
+  let server: AccountServer;
   before(async () => {
-    // The service needs the server's credentials, which come into being with it.
-    const operations: Record<string, OperationHandler> = {};
-    server = await startFakeServer(
-      {},
-      { protocols: createProtocols(["sts"]), services: [{ model: "sts", operations }] },
-    );
-    Object.assign(operations, createSts({ credentials: server.credentials, clock: systemClock }).operations);
+    const keySets = { fetch: () => Promise.reject(new Error("nobody is asked")) };
+    server = await startAccountServer((account) => [
+      createSts({ ...account, clock: systemClock, accountId: ACCOUNT, keySets }),
+    ]);
+    await addUser(server, "ann", { userId: "AIDAANN" });
   });
   after(() => server[Symbol.asyncDispose]());
 

@@ -1,0 +1,26 @@
+/** IAM's errors in IAM's words. */
+import { AwsError } from "../../errors.ts";
+import { MalformedPolicy, type DocumentKind } from "../../iam/policy/document.ts";
+import type { Permissions } from "../../iam/directory/permissions.ts";
+
+export const noSuchEntity = (message: string) =>
+  new AwsError("NoSuchEntityException", message, { status: 404 });
+export const alreadyExists = (message: string) =>
+  new AwsError("EntityAlreadyExistsException", message, { status: 409 });
+export const limitExceeded = (message: string) =>
+  new AwsError("LimitExceededException", message, { status: 409 });
+export const deleteConflict = (message: string) =>
+  new AwsError("DeleteConflictException", message, { status: 409 });
+export const invalidInput = (message: string) => new AwsError("InvalidInputException", message);
+export const validation = (message: string) => new AwsError("ValidationException", message);
+export const unmodifiable = (message: string) => new AwsError("UnmodifiableEntityException", message);
+
+/** Throws MalformedPolicyDocument when the text is no policy of that kind. */
+export function checkDocument(permissions: Permissions, text: string, kind: DocumentKind): void {
+  try {
+    permissions.document(text, kind);
+  } catch (error) {
+    if (!(error instanceof MalformedPolicy)) throw error;
+    throw new AwsError("MalformedPolicyDocumentException", error.message, { cause: error });
+  }
+}
