@@ -1,8 +1,9 @@
-/** Runs a TypeScript file of this checkout with Node 24 and stays in front of it: signals and exit status pass through. */
+/** Runs a file of this checkout, or of the package, with Node 24 and stays in front of it: signals and exit status pass through. */
 import { spawn } from "node:child_process";
 import { statSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { pathToFileURL } from "node:url";
+import { compiledFile } from "./compile.mjs";
 import { ensureNpmPackages, node24, ROOT } from "./setup.mjs";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -15,8 +16,7 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 export const SERVER_FLAGS = ["--max-semi-space-size=8"];
 export const SERVER_VARIABLES = {
   MALLOC_ARENA_MAX: "2",
-  // From the first file on, so that nothing is left to strip types of: the stripper alone is 9 MB. src/cli/compile-cache.ts
-  // says why the folder is here.
+  // From the first file on. src/cli/compile-cache.ts says why the folder is here.
   NODE_COMPILE_CACHE: join(ROOT, "node_modules", ".cache", "hornero"),
 };
 
@@ -29,7 +29,7 @@ export function run(file, args, options = {}) {
   const place = commandArgs.pop();
   const child = spawn(
     command,
-    [...commandArgs, ...(isServer ? SERVER_FLAGS : []), join(place, file), ...args],
+    [...commandArgs, ...(isServer ? SERVER_FLAGS : []), join(place, compiledFile(file)), ...args],
     {
       stdio: "inherit",
       env: { ...(isServer ? SERVER_VARIABLES : {}), ...(options.env ?? process.env) },

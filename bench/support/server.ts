@@ -22,6 +22,11 @@ interface Launcher {
   readonly SERVER_VARIABLES: Readonly<Record<string, string>>;
 }
 
+/** Makes what `npm start` runs from what is in src/. */
+interface Compiler {
+  readonly compiledFile: (source: string) => string;
+}
+
 export interface ServerOptions {
   readonly driver: string;
   /** Sandboxes that wait per kind; 0 switches the pool off. */
@@ -54,13 +59,15 @@ export async function startServer({
   const dataDirectory = await mkdtemp(join(tmpdir(), "hornero-bench-"));
   const port = await freePort();
   const launcher = (await import(join(ROOT, "scripts/run.mjs"))) as Launcher;
+  const { compiledFile } = (await import(join(ROOT, "scripts/compile.mjs"))) as Compiler;
+  const program = join(ROOT, compiledFile("src/cli/main.ts"));
   const startMs = performance.now();
   const child = spawn(
     process.execPath,
     [
       ...launcher.SERVER_FLAGS,
       ...nodeOptions,
-      join(ROOT, "src/cli/main.ts"),
+      program,
       "--data",
       dataDirectory,
       "start",
