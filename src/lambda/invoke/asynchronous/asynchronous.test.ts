@@ -428,23 +428,30 @@ describe("an orderly end", () => {
     assert.equal(await world.stored(), 0);
   });
 
-  it("puts an event back that the end refused", async () => {
-    const world = new World();
-    const first = await world.start();
-    const gate = deferred();
-    world.inside.act = async () => {
-      await gate.promise;
+  it("puts an event back that failed meanwhile, as if it had not been tried", async () => {
+    const refusing = async () => {
       throw serviceException("The server is shutting down.");
     };
-    await first.accept();
-    await world.turn();
-    first.queue.stop();
-    gate.resolve();
-    await first.queue.close();
-    world.inside.act = async () => outcomeOf("1");
-    await world.start();
-    await world.turn();
-    assert.equal(world.inside.runs.length, 2);
-    assert.equal(await world.stored(), 0);
+    for (const end of [refusing, failing]) {
+      const world = new World();
+      world.functions.configured.set("f:$LATEST", { retryAttemptsMax: 0 });
+      const first = await world.start();
+      const gate = deferred();
+      world.inside.act = async () => {
+        await gate.promise;
+        return end();
+      };
+      await first.accept();
+      await world.turn();
+      first.queue.stop();
+      gate.resolve();
+      await first.queue.close();
+      assert.equal(world.counts("AsyncEventsDropped"), 0);
+      world.inside.act = async () => outcomeOf("1");
+      await world.start();
+      await world.turn();
+      assert.equal(world.inside.runs.length, 2);
+      assert.equal(await world.stored(), 0);
+    }
   });
 });

@@ -205,7 +205,11 @@ export class AsynchronousQueue {
       }
       const settings = this.#options.settings.eventSettings(event.functionName, event.qualifier);
       const verdict = await attempt(this.#options, event, settings);
-      if (verdict.kind === "retry") await this.#retry(queue, receipt, verdict);
+      const succeeded = verdict.kind === "ended" && verdict.ending.condition === "Success";
+      // What fails while the server stops may fail because of it: as if it had not been tried.
+      if (this.#stopped && !succeeded)
+        await queue.release(receipt, { visibleAtMs: this.#options.clock.nowMs() });
+      else if (verdict.kind === "retry") await this.#retry(queue, receipt, verdict);
       else {
         queue.ran();
         await conclude(this.#options, event, settings, verdict);
@@ -239,12 +243,11 @@ export class AsynchronousQueue {
     { waitMs, event, refused }: Extract<Verdict, { kind: "retry" }>,
   ): Promise<void> {
     const { clock } = this.#options;
-    // Refused because the server stops: as if it had not been tried.
-    if (this.#stopped && refused) return queue.release(receipt, { visibleAtMs: clock.nowMs() });
+    const visibleAtMs = clock.nowMs() + waitMs;
     const pauseMs = refused ? queue.refused() : undefined;
     if (!refused) queue.ran();
-    await queue.release(receipt, { visibleAtMs: clock.nowMs() + waitMs, body: encodeEvent(event) });
     if (pauseMs !== undefined) clock.after(pauseMs, () => this.#wake(queue));
+    await queue.release(receipt, { visibleAtMs, body: encodeEvent(event) });
   }
 
   #reserve(queue: FunctionQueue, slots: number): void {
