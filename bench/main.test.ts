@@ -30,6 +30,7 @@ it("measures every part and reports it", async () => {
       ...["warm-p50", "warm-throughput", "open-loop-spread", "cold-node.js-hit", "cold-node.js-miss"],
       ...[
         "burst-warm",
+        "burst-loop-delay",
         "burst-empty",
         "creation-rate",
         "memory-node.js",

@@ -1,28 +1,37 @@
 /** Many new environments at once, and as many as can be made one after another. */
 import { quiet, startSubject, withFunctions, type Context, type Subject } from "../support/context.ts";
 import { emptyScript } from "../support/empty-script.ts";
+import { LOOP_DELAY_FLAGS } from "../support/loop-delay-reader.ts";
 import { timeBareStart } from "../support/processes.ts";
 import { interleave, summarise, summariseRatios } from "../support/statistics.ts";
 
 const GROUP = "bursts of new environments";
 /** Environments that are being made at a time, for the rate. */
 const PARALLEL = 4;
+/** Sandboxes that wait for each invocation of a burst: what a pool has that was not made for this one. */
+const WAITING_SHARE = 2;
 
 export async function benchBurst(context: Context): Promise<void> {
   const { burst } = context.sizes;
   const script = await emptyScript();
-  const pooled = await startSubject(context, burst);
+  const pooled = await startSubject(context, WAITING_SHARE * burst, LOOP_DELAY_FLAGS);
+  const delays: number[] = [];
+  const burstFromPoolMs = async () => {
+    const { elapsedMs, delayMs } = await firstInvocations(context, pooled, burst, burst);
+    if (delayMs !== undefined) delays.push(delayMs);
+    return elapsedMs;
+  };
   const poolless = context.against ? undefined : await startSubject(context, 0);
   try {
-    await firstInvocationsMs(context, pooled, 1, 1);
+    await firstInvocations(context, pooled, 1, 1);
     const subjects = [
       () => bareStartsMs(script.path, burst, burst),
       () => bareStartsMs(script.path, burst, PARALLEL),
-      () => firstInvocationsMs(context, pooled, burst, burst),
+      burstFromPoolMs,
       ...(poolless
         ? [
-            () => firstInvocationsMs(context, poolless, burst, burst),
-            () => firstInvocationsMs(context, poolless, burst, PARALLEL),
+            async () => (await firstInvocations(context, poolless, burst, burst)).elapsedMs,
+            async () => (await firstInvocations(context, poolless, burst, PARALLEL)).elapsedMs,
           ]
         : []),
     ];
@@ -30,7 +39,7 @@ export async function benchBurst(context: Context): Promise<void> {
       { rounds: context.sizes.burstRounds, deadlineMs: context.deadlineMs },
       subjects,
     );
-    report(context, { floor, rateFloor, warm, empty, rate }, burst);
+    report(context, { floor, rateFloor, warm, delays, empty, rate }, burst);
   } finally {
     await poolless?.close();
     await pooled.close();
@@ -39,20 +48,32 @@ export async function benchBurst(context: Context): Promise<void> {
 }
 
 /** Milliseconds of a round, by what was measured. */
-type Times = Readonly<Record<"floor" | "rateFloor" | "warm" | "empty" | "rate", readonly number[]>>;
+type Times = Readonly<
+  Record<"floor" | "rateFloor" | "warm" | "delays" | "empty" | "rate", readonly number[]>
+>;
 
-function report(context: Context, { floor, rateFloor, warm, empty, rate }: Times, burst: number): void {
+function report(context: Context, times: Times, burst: number): void {
+  const { floor, rateFloor, warm, delays, empty, rate } = times;
   const bare = { what: `${burst} bare nodes`, value: summarise(floor) };
   context.row({
     id: "burst-warm",
     group: GROUP,
-    what: `${burst} at once, last answer${context.against ? "" : `, ${burst} waiting in the pool`}`,
+    what: `${burst} at once, last answer${context.against ? "" : `, ${WAITING_SHARE * burst} waiting in the pool`}`,
     unit: "ms",
     value: summarise(warm),
     floor: bare,
     ratio: summariseRatios(warm, floor),
     next: { of: "value", limit: 100, want: "at most" },
   });
+  if (delays.length > 0)
+    context.row({
+      id: "burst-loop-delay",
+      group: GROUP,
+      what: "longest delay of the server's event loop meanwhile",
+      unit: "ms",
+      value: summarise(delays),
+      next: { of: "value", limit: 5, want: "at most" },
+    });
   if (empty.length === 0) return;
   context.row({
     id: "burst-empty",
@@ -76,16 +97,19 @@ function report(context: Context, { floor, rateFloor, warm, empty, rate }: Times
 }
 
 /** Each function has an environment of its own, so that as many are made as there are functions. */
-async function firstInvocationsMs(
+async function firstInvocations(
   { load }: Context,
   subject: Subject,
   count: number,
   parallel: number,
-): Promise<number> {
+): Promise<{ elapsedMs: number; delayMs: number | undefined }> {
   const { endpoint } = subject;
   return withFunctions(endpoint, { kind: "node-cold", count }, async (functionNames) => {
     await quiet(subject);
-    return (await load.run({ kind: "once", endpoint, functionNames, parallel })).elapsedMs;
+    // What was before does not count.
+    await subject.takeLoopDelayMs?.();
+    const { elapsedMs } = await load.run({ kind: "once", endpoint, functionNames, parallel });
+    return { elapsedMs, delayMs: await subject.takeLoopDelayMs?.() };
   });
 }
 

@@ -93,6 +93,8 @@ export interface Subject {
   /** Undefined when it is somebody else's. */
   readonly pid: number | undefined;
   readonly readyMs: number;
+  /** The longest delay of its event loop since this was last asked, where it was started to be asked. */
+  takeLoopDelayMs?(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -116,8 +118,9 @@ const OTHERS_PAUSE_MS = 500;
 export async function startSubject(
   { against, driver }: Pick<Context, "against" | "driver">,
   pool: number,
+  nodeOptions: readonly string[] = [],
 ): Promise<Subject> {
-  if (!against) return startServer({ driver, pool });
+  if (!against) return startServer({ driver, pool, nodeOptions });
   return { endpoint: against, pid: undefined, readyMs: Number.NaN, close: async () => undefined };
 }
 

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { ServerFile } from "../../src/cli/server-file.ts";
 import { Connection, type Endpoint } from "./client.ts";
+import { LOOP_DELAY_FLAGS, takeLoopDelayMs } from "./loop-delay-reader.ts";
 import { SCRUBBED } from "./processes.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -44,6 +45,8 @@ export interface BenchServer {
   readonly pid: number;
   /** From spawn to the first answer of the health route. */
   readonly readyMs: number;
+  /** The longest delay of its event loop since this was last asked; only with LOOP_DELAY_FLAGS. */
+  takeLoopDelayMs?(): Promise<number>;
   /** Ends the server and removes its data. */
   close(): Promise<void>;
 }
@@ -105,7 +108,9 @@ export async function startServer({
     const readyMs = performance.now() - startMs;
     const { region, accessKeyId, secretAccessKey, pid } = await readServerFile(dataDirectory);
     const endpoint = { host: "127.0.0.1", port, region, accessKeyId, secretAccessKey };
-    return { endpoint, pid, readyMs, close };
+    const takeDelay = () => takeLoopDelayMs({ pid, home: dataDirectory });
+    const isWatched = LOOP_DELAY_FLAGS.every((flag) => nodeOptions.includes(flag));
+    return { endpoint, pid, readyMs, close, ...(isWatched ? { takeLoopDelayMs: takeDelay } : {}) };
   } catch (error) {
     await close();
     throw error;
