@@ -5,7 +5,7 @@
  *   --only PART        one part: warm, asynchronous, cold, burst, memory, server, wire, store, trace
  *   --driver NAME      auto (the default), bubblewrap or process
  *   --against URL      another Lambda-compatible endpoint, with the credentials of AWS_*: warm, cold and burst
- *   --gate             exit status 1 when a target of today is not met
+ *   --gate             exit status 1 when a target is missed
  *   --smoke            seconds: whether the benchmarks themselves work; its figures mean nothing
  *   --out FOLDER       where latest.json and latest.svg go (bench/results)
  */
@@ -119,7 +119,7 @@ async function main(): Promise<number> {
     failures,
   };
   publish(report);
-  const missed = rows.some((row) => isMet(row, row.target) === false);
+  const missed = rows.some((row) => [row.target, row.also].some((target) => isMet(row, target) === false));
   return failures.length > 0 || (options.gate && missed) ? 1 : 0;
 }
 

@@ -63,7 +63,7 @@ function report(context: Context, times: Times, burst: number): void {
     value: summarise(warm),
     floor: bare,
     ratio: summariseRatios(warm, floor),
-    next: { of: "value", limit: 100, want: "at most" },
+    target: { of: "value", limit: 100, want: "at most" },
   });
   if (delays.length > 0)
     context.row({
@@ -93,6 +93,7 @@ function report(context: Context, times: Times, burst: number): void {
     value: summarise(perSecond(rate)),
     floor: { what: `bare nodes, ${PARALLEL} at a time`, value: summarise(perSecond(rateFloor)) },
     ratio: summariseRatios(perSecond(rate), perSecond(rateFloor)),
+    target: { of: "value", limit: 45, want: "at least" },
   });
 }
 

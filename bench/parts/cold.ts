@@ -11,6 +11,11 @@ import { interleave, median, summarise, summariseRatios } from "../support/stati
 
 const GROUP = "cold starts";
 const POOL = 2;
+/** With or without waiting sandboxes: less than the bare interpreter takes. */
+const PYTHON_TARGETS: Pick<Row, "target" | "also"> = {
+  target: { of: "value", limit: 6, want: "at most" },
+  also: { of: "ratio", limit: 1, want: "at most" },
+};
 
 /** One first invocation: milliseconds from the client's request to … */
 interface Start {
@@ -26,8 +31,8 @@ interface Language {
   readonly kind: Kind;
   readonly runtime?: string;
   readonly floor: { readonly what: string; readonly command: string; readonly args: readonly string[] };
-  readonly hit: Pick<Row, "target" | "next">;
-  readonly miss: Pick<Row, "target" | "next">;
+  readonly hit: Pick<Row, "target" | "also">;
+  readonly miss: Pick<Row, "target" | "also">;
 }
 
 export async function benchCold(context: Context): Promise<void> {
@@ -39,10 +44,12 @@ export async function benchCold(context: Context): Promise<void> {
       name: "Node.js",
       kind: "node-cold",
       floor: { what: "bare node", command: process.execPath, args: [script.path] },
-      hit: { next: { of: "value", limit: 5, want: "at most" } },
+      hit: {
+        target: { of: "value", limit: 5, want: "at most" },
+        also: { of: "ratio", limit: 0.2, want: "at most" },
+      },
       miss: {
-        target: { of: "ratio", limit: 3, want: "at most" },
-        next: { of: "ratio", limit: 1.3, want: "at most" },
+        target: { of: "ratio", limit: 1.3, want: "at most" },
       },
     });
     if (context.python)
@@ -51,8 +58,8 @@ export async function benchCold(context: Context): Promise<void> {
         kind: "python-cold",
         runtime: context.python.runtime,
         floor: { what: "bare python3", command: context.python.path, args: ["-ISE", "-c", "0"] },
-        hit: { next: { of: "value", limit: 6, want: "at most" } },
-        miss: {},
+        hit: PYTHON_TARGETS,
+        miss: PYTHON_TARGETS,
       });
   } finally {
     await poolless?.close();

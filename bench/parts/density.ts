@@ -8,6 +8,7 @@ import { familyPssBytes, memoryOf, SCRUBBED, settled } from "../support/processe
 import { median, summarise } from "../support/statistics.ts";
 
 const MB = 1024 * 1024;
+const HOST_BYTES = 24 * 1024 * MB;
 const NODE_IDLE = "setInterval(() => undefined, 1e6)";
 const PYTHON_IDLE = "import time; print(1, flush=True); time.sleep(1e6)";
 
@@ -16,12 +17,14 @@ export async function benchDensity(context: Context): Promise<void> {
     what: "bare node",
     command: process.execPath,
     args: ["-e", `console.log(1); ${NODE_IDLE}`],
+    fitting: 2000,
   });
   if (context.python)
     await benchKind(context, "Python", "python-cold", context.python.runtime, {
       what: "bare python3",
       command: context.python.path,
       args: ["-ISE", "-c", PYTHON_IDLE],
+      fitting: 8000,
     });
 }
 
@@ -29,6 +32,8 @@ interface Floor {
   readonly what: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** So many idle environments shall fit in 24 GB. */
+  readonly fitting: number;
 }
 
 async function benchKind(
@@ -39,6 +44,7 @@ async function benchKind(
   floor: Floor,
 ): Promise<void> {
   const count = context.sizes.environments;
+  const { fitting } = floor;
   const subject = await startSubject(context, 0);
   try {
     // What the first environment makes for all of them is not the price of one more.
@@ -57,9 +63,19 @@ async function benchKind(
       value: summarise([cost.pssBytes / count / MB]),
       floor: { what: floor.what, value: summarise([bareBytes / MB]) },
       ratio: summarise([cost.pssBytes / count / bareBytes]),
+      target: { of: "ratio", limit: 1.3, want: "at most" },
       note:
         `of ${count}; the machine's available memory fell by ${(cost.availableBytes / count / MB).toFixed(1)} MB each, ` +
         "whatever else ran on it",
+    });
+    context.row({
+      id: `fit-${name.toLowerCase()}`,
+      group: "memory",
+      what: `idle ${name} environments that fit in 24 GB, reckoned`,
+      unit: "",
+      value: summarise([(HOST_BYTES / Math.max(cost.pssBytes, cost.availableBytes || 0)) * count]),
+      target: { of: "value", limit: fitting, want: "at least" },
+      note: `from the ${count} that were made; by PSS or by the fall of available memory, whichever is more`,
     });
   } finally {
     await subject.close();

@@ -57,8 +57,7 @@ function report(context: Context, starts: readonly Start[], floors: readonly num
     value: summarise(readyMs),
     floor: { what: "bare node", value: summarise(floors) },
     ratio: summariseRatios(readyMs, floors),
-    target: { of: "value", limit: 1000, want: "at most" },
-    next: { of: "value", limit: 400, want: "at most" },
+    target: { of: "value", limit: 400, want: "at most" },
   });
   context.row({
     id: "idle-rss",
@@ -66,8 +65,7 @@ function report(context: Context, starts: readonly Start[], floors: readonly num
     what: "idle memory, RSS",
     unit: "MB",
     value: summarise(starts.map(({ server }) => server.rssBytes / MB)),
-    target: { of: "value", limit: 120, want: "at most" },
-    next: { of: "value", limit: 90, want: "at most" },
+    target: { of: "value", limit: 90, want: "at most" },
     note: "with its threads, and with the pages of the node binary that it shares with every other node",
   });
   context.row({

@@ -2,7 +2,8 @@
 import type { Disturbance, Machine } from "./machine.ts";
 import type { Summary } from "./statistics.ts";
 
-export type Unit = "ms" | "/s" | "MB" | "×" | "%" | "GB·h";
+/** "" counts things. */
+export type Unit = "ms" | "/s" | "MB" | "×" | "%" | "GB·h" | "";
 
 /** A bound on a row's value or on its ratio to the floor. */
 export interface Target {
@@ -22,9 +23,9 @@ export interface Row {
   readonly floor?: { readonly what: string; readonly value: Summary };
   /** Of the rounds' value ÷ floor. */
   readonly ratio?: Summary;
-  /** Today's, and the one after it. */
+  /** What the figure must keep; `also` is a second bound, on the other of value and ratio. The gate looks at both. */
   readonly target?: Target;
-  readonly next?: Target;
+  readonly also?: Target;
   readonly note?: string;
 }
 
@@ -76,7 +77,7 @@ export function isMet(row: Row, target: Target | undefined): boolean | undefined
 export function formatFigure(value: number, unit: Unit): string {
   const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2;
   const number = value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return unit === "×" || unit === "/s" ? `${number}${unit}` : `${number} ${unit}`;
+  return unit === "×" || unit === "/s" ? `${number}${unit}` : `${number} ${unit}`.trimEnd();
 }
 
 function formatTarget(target: Target, unit: Unit): string {
@@ -84,11 +85,16 @@ function formatTarget(target: Target, unit: Unit): string {
   return `${sign} ${formatFigure(target.limit, target.of === "ratio" ? "×" : unit)}`;
 }
 
+function formatVerdict(row: Row, target: Target | undefined): string {
+  if (!target) return "";
+  return `${formatTarget(target, row.unit)} ${isMet(row, target) ? "met" : "MISSED"}`;
+}
+
 function formatRange({ min, max, count }: Summary, unit: Unit): string {
   return count > 1 ? ` (${formatFigure(min, unit)} – ${formatFigure(max, unit)})` : "";
 }
 
-const HEADINGS = ["", "median (min – max of rounds)", "floor", "against its floor", "target", "next"];
+const HEADINGS = ["", "median (min – max of rounds)", "floor", "against its floor", "target", "and"];
 
 /** The table, one group after another; lines end without blanks. */
 export function formatTable({ rows }: Pick<Report, "rows">): string {
@@ -97,8 +103,8 @@ export function formatTable({ rows }: Pick<Report, "rows">): string {
     formatFigure(row.value.median, row.unit) + formatRange(row.value, row.unit),
     row.floor ? `${formatFigure(row.floor.value.median, row.unit)} ${row.floor.what}` : "",
     row.ratio ? formatFigure(row.ratio.median, "×") + formatRange(row.ratio, "×") : "",
-    row.target ? `${formatTarget(row.target, row.unit)} ${isMet(row, row.target) ? "met" : "NOT MET"}` : "",
-    row.next ? `${formatTarget(row.next, row.unit)}${isMet(row, row.next) ? " met" : ""}` : "",
+    formatVerdict(row, row.target),
+    formatVerdict(row, row.also),
   ]);
   const widths = HEADINGS.map((heading, column) =>
     Math.max(heading.length, ...cells.map((line) => line[column]?.length ?? 0)),
