@@ -54,7 +54,7 @@ export async function forkSandbox(
     forked.kill();
     await forked.gone;
     forked.closeDescriptors();
-    throw error;
+    throw forked.refusal === "" ? error : new SandboxError("build-walls", forked.refusal, { cause: error });
   }
 }
 

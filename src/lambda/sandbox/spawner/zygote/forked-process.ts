@@ -81,6 +81,11 @@ export class ForkedProcess implements SandboxProcess {
     });
   }
 
+  /** Why the walls could not be built, in the words of the process that tried; empty when it did not say. */
+  get refusal(): string {
+    return this.#refusal;
+  }
+
   get isAlive(): boolean {
     return this.#isAlive;
   }
@@ -126,8 +131,14 @@ export class ForkedProcess implements SandboxProcess {
     this.#isAlive = false;
     this.#init.reject(new SandboxError("fork", reason ?? (this.#refusal || "the command ended before")));
     this.#ended.resolve(end);
-    this.#gone.resolve();
-    this.#gate.destroy();
+    // What it wrote last may still be on the way: the end of the stream follows it.
+    if (this.#killed && this.#initPid === undefined) this.#gate.destroy();
+    this.#gate.once("end", () => {
+      this.#gate.destroy();
+      this.#gone.resolve();
+    });
+    this.#gate.once("close", () => this.#gone.resolve());
+    if (this.#gate.destroyed) this.#gone.resolve();
   }
 }
 
