@@ -32,7 +32,7 @@ it("measures every part and reports it", async () => {
         "burst-warm",
         "burst-loop-delay",
         "burst-empty",
-        "creation-rate",
+        "rate-node.js",
         "memory-node.js",
         "ready",
         "idle-rss",

@@ -2,9 +2,10 @@
  * The benchmarks: `npm run bench`. Every figure stands beside a floor that was measured in the same minutes, in turns.
  *
  *   --quick            under two minutes; fewer rounds
- *   --only PART        one part: warm, asynchronous, cold, burst, memory, server, wire, store, trace
+ *   --only PART        one part: warm, asynchronous, cold, burst, rate, memory, server, wire, store, trace
  *   --driver NAME      auto (the default), bubblewrap or process
  *   --against URL      another Lambda-compatible endpoint, with the credentials of AWS_*: warm, cold and burst
+ *   --density N        idle environments whose memory is measured (20); 2000 takes minutes and gigabytes
  *   --gate             exit status 1 when a target is missed
  *   --smoke            seconds: whether the benchmarks themselves work; its figures mean nothing
  *   --out FOLDER       where latest.json and latest.svg go (bench/results)
@@ -17,13 +18,14 @@ import { benchAsynchronous } from "./parts/asynchronous.ts";
 import { benchBurst } from "./parts/burst.ts";
 import { benchCold } from "./parts/cold.ts";
 import { benchDensity } from "./parts/density.ts";
+import { benchRate } from "./parts/rate.ts";
 import { benchStartup } from "./parts/startup.ts";
 import { benchStore } from "./parts/store.ts";
 import { benchTrace } from "./parts/trace.ts";
 import { benchWarm } from "./parts/warm.ts";
 import { benchWire } from "./parts/wire.ts";
 import type { Endpoint } from "./support/client.ts";
-import { SIZES, type Context } from "./support/context.ts";
+import { SIZES, type Context, type Sizes } from "./support/context.ts";
 import { LoadGenerator } from "./support/load.ts";
 import { describeMachine, watchDisturbance } from "./support/machine.ts";
 import { SCRUBBED } from "./support/processes.ts";
@@ -44,6 +46,7 @@ const PARTS: readonly { name: string; ofOthers: boolean; run: (context: Context)
   { name: "asynchronous", ofOthers: false, run: benchAsynchronous },
   { name: "cold", ofOthers: true, run: benchCold },
   { name: "burst", ofOthers: true, run: benchBurst },
+  { name: "rate", ofOthers: false, run: benchRate },
   { name: "memory", ofOthers: false, run: benchDensity },
   { name: "server", ofOthers: false, run: benchStartup },
   { name: "wire", ofOthers: false, run: benchWire },
@@ -57,6 +60,7 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     smoke: { type: "boolean", default: false },
+    density: { type: "string" },
     gate: { type: "boolean", default: false },
     only: { type: "string", multiple: true },
     driver: { type: "string", default: "auto" },
@@ -79,7 +83,7 @@ async function main(): Promise<number> {
   const curves: Curve[] = [];
   const failures: { part: string; error: string }[] = [];
   const context: Context = {
-    sizes: SIZES[mode],
+    sizes: sizesOf(mode, options.density),
     driver: options.driver,
     against,
     load,
@@ -121,6 +125,14 @@ async function main(): Promise<number> {
   publish(report);
   const missed = rows.some((row) => [row.target, row.also].some((target) => isMet(row, target) === false));
   return failures.length > 0 || (options.gate && missed) ? 1 : 0;
+}
+
+function sizesOf(mode: keyof typeof SIZES, density: string | undefined): Sizes {
+  if (density === undefined) return SIZES[mode];
+  const environments = Number(density);
+  if (!Number.isSafeInteger(environments) || environments < 1)
+    throw new Error(`--density takes a number of environments, not '${density}'`);
+  return { ...SIZES[mode], environments };
 }
 
 function chosenParts(others: boolean): typeof PARTS {

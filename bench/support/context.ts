@@ -46,7 +46,7 @@ export const SIZES = {
     openMs: 4000,
     warmUpMs: 2000,
     clients: 16,
-    startsPerRound: 4,
+    startsPerRound: 8,
     burstRounds: 5,
     burst: 50,
     environments: 20,

@@ -109,3 +109,19 @@ export async function timeBareStart(command: string, args: readonly string[]): P
   if (code !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${code}`);
   return performance.now() - startMs;
 }
+
+/** Milliseconds until the last of `count` of them has ended, `parallel` at a time. */
+export async function timeBareStarts(
+  command: string,
+  args: readonly string[],
+  count: number,
+  parallel: number,
+): Promise<number> {
+  const startMs = performance.now();
+  let left = count;
+  const starter = async () => {
+    for (left -= 1; left >= 0; left -= 1) await timeBareStart(command, args);
+  };
+  await Promise.all(Array.from({ length: parallel }, starter));
+  return performance.now() - startMs;
+}
