@@ -2,6 +2,7 @@
 import { startSubject, withFunctions, type Context } from "../support/context.ts";
 import type { Endpoint } from "../support/client.ts";
 import type { Job, LoadResult } from "../support/load-jobs.ts";
+import { watchEnvironments } from "../support/processes.ts";
 import { startEcho } from "../support/server.ts";
 import {
   ascending,
@@ -19,7 +20,8 @@ export async function benchWarm(context: Context): Promise<void> {
   const echo = await startEcho();
   try {
     await withFunctions(subject.endpoint, { kind: "node-echo", count: 1 }, async ([name = ""]) => {
-      const pair = { functionName: name, hornero: subject.endpoint, echo: echo.endpoint };
+      const pair = { functionName: name, hornero: subject.endpoint, echo: echo.endpoint, pid: subject.pid };
+      await warmUp(context, pair);
       await oneClient(context, pair);
       const saturation = await throughput(context, pair);
       await openLoop(context, pair, saturation);
@@ -34,26 +36,40 @@ interface Pair {
   readonly functionName: string;
   readonly hornero: Endpoint;
   readonly echo: Endpoint;
+  /** The server's; undefined when it is somebody else's. */
+  readonly pid: number | undefined;
 }
 
 interface Rounds {
   readonly hornero: readonly LoadResult[];
   readonly echo: readonly LoadResult[];
+  /** What explains the figures: how many environments worked in the rounds. */
+  readonly note: string;
+}
+
+/** Until then what is measured is how V8 compiles the server and sixteen runtimes: the echo has no such time. */
+const WARM_UPS = 4;
+
+async function warmUp({ load, sizes }: Context, { functionName, hornero, echo }: Pair): Promise<void> {
+  for (let turn = 0; turn < WARM_UPS; turn += 1)
+    for (const endpoint of [hornero, echo])
+      await load.run(closed(sizes.clients)(endpoint, functionName, sizes.warmUpMs));
 }
 
 async function measure(
   context: Context,
-  { functionName, hornero, echo }: Pair,
+  { functionName, hornero, echo, pid }: Pair,
   job: (endpoint: Endpoint, functionName: string, durationMs: number) => Job,
   durationMs: number,
 ): Promise<Rounds> {
   const { load, sizes, deadlineMs } = context;
   for (const endpoint of [echo, hornero]) await load.run(job(endpoint, functionName, sizes.warmUpMs));
+  const environments = pid === undefined ? undefined : watchEnvironments(pid);
   const [results = [], floors = []] = await interleave({ rounds: sizes.rounds, deadlineMs }, [
     () => load.run(job(hornero, functionName, durationMs)),
     () => load.run(job(echo, functionName, durationMs)),
   ]);
-  return { hornero: results, echo: floors };
+  return { hornero: results, echo: floors, note: environments?.() ?? "" };
 }
 
 const closed =
@@ -92,6 +108,7 @@ async function oneClient(context: Context, pair: Pair): Promise<void> {
       ratio: summariseRatios(values, floors),
       ...(q === 0.5
         ? {
+            note: rounds.note,
             target: { of: "ratio", limit: 2, want: "at most" },
           }
         : {}),
@@ -114,6 +131,7 @@ async function throughput(context: Context, pair: Pair): Promise<{ hornero: numb
     value: summarise(values),
     floor: { what: "echo", value: summarise(floors) },
     ratio: summariseRatios(values, floors),
+    note: rounds.note,
     target: { of: "ratio", limit: 0.25, want: "at least" },
   });
   draw(context, `${clients} clients`, rounds);
@@ -149,7 +167,7 @@ async function openLoop(
     target: { of: "ratio", limit: 3, want: "at most" },
     note:
       `p50 ${summarise(rounds.hornero.map(latencyAt(0.5))).median.toFixed(2)} ms, ` +
-      `p99 ${summarise(rounds.hornero.map(latencyAt(0.99))).median.toFixed(2)} ms at ${Math.round(saturation.hornero / 2)}/s`,
+      `p99 ${summarise(rounds.hornero.map(latencyAt(0.99))).median.toFixed(2)} ms at ${Math.round(saturation.hornero / 2)}/s; ${rounds.note}`,
   });
   draw(context, "open loop", rounds);
 }

@@ -66,6 +66,31 @@ export function familySize(rootPid: number): number {
   return familyOf(rootPid).length;
 }
 
+/**
+ * Watches the runtimes among a server's descendants. The answer tells how many of them worked since then, and how many of
+ * those are younger: cold starts that the measurement met, and what was made ready in their place.
+ */
+export function watchEnvironments(serverPid: number): () => string {
+  const before = new Map(familyOf(serverPid).map(({ pid, cpuTicks }) => [pid, cpuTicks]));
+  return () => {
+    const worked = familyOf(serverPid).filter(
+      ({ pid, cpuTicks }) => cpuTicks > (before.get(pid) ?? 0) && isRuntime(pid),
+    );
+    const started = worked.filter(({ pid }) => !before.has(pid));
+    return `${worked.length - started.length} runtimes worked, ${started.length} started meanwhile (waiting ones included)`;
+  };
+}
+
+/** Our own runtimes' boot files lie in /var/runtime of their sandbox; the processes around them name it too. */
+function isRuntime(pid: number): boolean {
+  try {
+    const [program = "", ...args] = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    return !program.endsWith("bwrap") && args.some((arg) => /\/bootstrap\.(cjs|py)$/.test(arg));
+  } catch {
+    return false;
+  }
+}
+
 /** The descendant with this name in /proc/PID/comm. */
 export function findDescendant(rootPid: number, name: string): number | undefined {
   return familyOf(rootPid).find(({ pid }) => {
