@@ -37,6 +37,7 @@ it("measures every part and reports it", async () => {
         "ready",
         "idle-rss",
         "wire-p50",
+        "authorise",
         "store-1",
         "trace-cold",
         "trace-slice-auto",

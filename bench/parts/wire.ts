@@ -17,6 +17,7 @@ import { createHash, createHmac } from "node:crypto";
 import { startFakeServer } from "../../src/wire/fakes.ts";
 import { createProtocols } from "../../src/wire/protocols.ts";
 import type { Context } from "../support/context.ts";
+import { benchAuthorise } from "./authorise.ts";
 import { interleave, median, summarise, summariseRatios } from "../support/statistics.ts";
 
 const PATH = "/2015-03-31/functions/echo/invocations";
@@ -203,7 +204,8 @@ async function compare(rounds: number, requests: number, deadlineMs = Infinity):
   }
 }
 
-export async function benchWire({ sizes, deadlineMs, row }: Context): Promise<void> {
+export async function benchWire(context: Context): Promise<void> {
+  const { sizes, deadlineMs, row } = context;
   for (const { connections, bare, wire } of await compare(sizes.wireRounds, sizes.wireRequests, deadlineMs)) {
     const group = "signature and protocol, the handler echoes";
     const [latencies, floors] = [wire, bare].map((figures) => figures.map(({ p50Us }) => p50Us / 1000));
@@ -230,6 +232,7 @@ export async function benchWire({ sizes, deadlineMs, row }: Context): Promise<vo
         ratio: summariseRatios(rates, rateFloors),
       });
   }
+  await benchAuthorise(context);
 }
 
 async function main(rounds: number, requests: number): Promise<void> {
