@@ -343,6 +343,38 @@ describe("bounds and fairness", () => {
     assert.equal(await world.stored(), 0);
   });
 
+  it("asks the store rarely when a long backlog is delayed, and runs all of it all the same", async () => {
+    const world = new World();
+    let asked = 0;
+    const open = world.store.queue.bind(world.store);
+    world.store.queue = (name) => {
+      const queue = open(name);
+      const stats = queue.stats.bind(queue);
+      queue.stats = () => {
+        asked += 1;
+        return stats();
+      };
+      return queue;
+    };
+    const server = await world.start();
+    world.inside.act = failing;
+    await Promise.all(Array.from({ length: 500 }, () => server.accept()));
+    while (world.inside.runs.length < 500) await world.turn();
+    world.inside.act = async () => outcomeOf("1");
+    asked = 0;
+    for (let second = 0; second < 50; second += 1) {
+      await Promise.all(Array.from({ length: 10 }, () => server.accept()));
+      await world.turn(10);
+      await world.advance(1000);
+    }
+    assert.equal(world.inside.runs.length, 1000);
+    assert.ok(asked <= 60, `asked ${asked} times in 50 s`);
+    for (let second = 0; second < 70; second += 1) await world.advance(1000);
+    await world.turn(100);
+    assert.equal(world.inside.runs.length, 1500);
+    assert.deepEqual(await world.store.queueNames(""), []);
+  });
+
   it("counts what an earlier server left", async () => {
     const world = new World();
     const first = await world.start({ eventsMax: 3 });
