@@ -34,6 +34,8 @@ it("measures every part and reports it", async () => {
         "burst-empty",
         "rate-node.js",
         "memory-node.js",
+        "bundle-plain-hit",
+        "bundle-cache-miss",
         "ready",
         "idle-rss",
         "wire-p50",

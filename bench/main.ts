@@ -2,7 +2,7 @@
  * The benchmarks: `npm run bench`. Every figure stands beside a floor that was measured in the same minutes, in turns.
  *
  *   --quick            under two minutes; fewer rounds
- *   --only PART        one part: warm, asynchronous, cold, burst, rate, memory, server, wire, store, trace
+ *   --only PART        one part: warm, asynchronous, cold, burst, rate, snapstart, memory, server, wire, store, trace
  *   --driver NAME      auto (the default), bubblewrap or process
  *   --against URL      another Lambda-compatible endpoint, with the credentials of AWS_*: warm, cold and burst
  *   --density N        idle environments whose memory is measured (20); 2000 takes minutes and gigabytes
@@ -19,6 +19,7 @@ import { benchBurst } from "./parts/burst.ts";
 import { benchCold } from "./parts/cold.ts";
 import { benchDensity } from "./parts/density.ts";
 import { benchRate } from "./parts/rate.ts";
+import { benchSnapStart } from "./parts/snapstart.ts";
 import { benchStartup } from "./parts/startup.ts";
 import { benchStore } from "./parts/store.ts";
 import { benchTrace } from "./parts/trace.ts";
@@ -47,6 +48,7 @@ const PARTS: readonly { name: string; ofOthers: boolean; run: (context: Context)
   { name: "cold", ofOthers: true, run: benchCold },
   { name: "burst", ofOthers: true, run: benchBurst },
   { name: "rate", ofOthers: false, run: benchRate },
+  { name: "snapstart", ofOthers: false, run: benchSnapStart },
   { name: "memory", ofOthers: false, run: benchDensity },
   { name: "server", ofOthers: false, run: benchStartup },
   { name: "wire", ofOthers: false, run: benchWire },

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
+  DeleteFunctionCommand,
   GetFunctionConfigurationCommand,
   PublishVersionCommand,
   waitUntilPublishedVersionActive,
@@ -14,6 +15,7 @@ import {
 } from "@aws-sdk/client-lambda";
 import { sdkBundle } from "../support/bundles.ts";
 import { call, deploy, eventually, runtimesAtHand, sharedRuntimes } from "../support/functions.ts";
+import { runtimesOf } from "../support/processes.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
 
 const SETTINGS = { MemorySize: 512, Timeout: 30, SnapStart: { ApplyOn: "PublishedVersions" } } as const;
@@ -159,4 +161,19 @@ describe("SnapStart", async () => {
       assert.match(log, /No snapshot could be taken, environments load the code instead/);
     });
   }
+});
+
+test("a deleted version takes its snapshot and what waits with it along", async () => {
+  const name = "deleted";
+  // No other function here has a heap of that size.
+  await deploy(server.lambda(), name, { ...SETTINGS, MemorySize: 400, files: { "index.js": UNIQUE } });
+  await publish(name);
+  await call(server.lambda(), name, { waitMs: 0 }, { Qualifier: "1" });
+  const waiting = () =>
+    runtimesOf(server.pid).filter(
+      ({ command }) => command.includes("--snapshot-blob") && command.includes("--max-old-space-size=360"),
+    ).length;
+  await eventually("another sandbox waits", () => waiting() >= 2);
+  await server.lambda().send(new DeleteFunctionCommand({ FunctionName: name, Qualifier: "1" }));
+  await eventually("none is left", () => waiting() === 0);
 });

@@ -108,6 +108,16 @@ export class Occupier {
     return restored ?? this.#occupyLink(version, runtime, code, logStream, events);
   }
 
+  /** The version is gone: so are its snapshot and the sandboxes that wait with it. */
+  async forget(version: FunctionVersion): Promise<void> {
+    const { artefacts, pool } = this.#options;
+    const runtime = await this.runtime(version);
+    const snapshot = artefacts?.findSnapshot(version, runtime);
+    if (snapshot === undefined) return;
+    pool.forget(snapshot);
+    await artefacts?.dropSnapshot(version, runtime);
+  }
+
   /** An environment that starts from the snapshot of its version; undefined where there is none, or none that starts. */
   async #occupySnapshot(
     version: FunctionVersion,

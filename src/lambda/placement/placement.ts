@@ -111,6 +111,13 @@ export class Placement {
       this.#options.keepAlive.forget(fleet);
     }
     this.#dissolve(fleet, "a newer revision took over");
+    if (revisionId !== undefined || !fleet.version.snapStart) return;
+    this.#options.occupier.forget(fleet.version).catch((error: unknown) => {
+      this.#options.logger.warn("a snapshot could not be removed", {
+        function: fleet.version.name,
+        error: coerceError(error),
+      });
+    });
   }
 
   /** Prepares for a function's first invocation: its runtime's pool. Failures are the invocation's to tell. */

@@ -125,6 +125,14 @@ export class WarmPool {
     if (this.#coldStarts === 0) this.#scheduleRefill();
   }
 
+  /** Gives back what waits of a kind that nobody will ask for again. */
+  forget(key: string): void {
+    const shelf = this.#shelves.get(key);
+    this.#shelves.delete(key);
+    for (const { sandbox } of shelf?.waiting.splice(0) ?? [])
+      void this.#discard(sandbox, "not used any more");
+  }
+
   /** Gives back `count` waiting sandboxes, under memory pressure. Resolves with how many went. */
   async shrink(count: number): Promise<number> {
     const going: Generic[] = [];
