@@ -72,6 +72,11 @@ export const RUNTIME_ERROR_BYTES_MAX = 1 * MIB;
 export const ACCOUNT_CONCURRENCY_DEFAULT = 1000;
 /** Concurrency that must stay unreserved [quotas]. */
 export const UNRESERVED_CONCURRENCY_MIN = 100;
+/** Requests that may begin in a second for each unit of concurrency: account, reserved, provisioned [quotas]. */
+export const REQUESTS_PER_S_PER_CONCURRENCY = 10;
+/** A function may have 1,000 environments started at once, refilled by 1,000 in 10 s [docs: scaling-behavior]. */
+export const SCALING_BURST = 1000;
+export const SCALING_INTERVAL_MS = 10;
 
 // Execution environment
 /** One vCPU per so many MB [docs: configuration-memory]. */

@@ -227,6 +227,7 @@ export async function startServer(configuration: Configuration, logger: Logger):
       // Its first invocation finds a waiting sandbox; what a restart finds again is expected when it is first invoked.
       if (kind === "changed") placement.expect(control.directory.resolve(functionArn, version));
     });
+    control.concurrency.subscribe((concurrency) => placement.configure(concurrency));
     await asynchronous.open();
     const invoke = createInvoke({
       directory,

@@ -20,6 +20,7 @@ import { locateUnqualified } from "./locate.ts";
 import { toAlias } from "./output.ts";
 import { page } from "./paging.ts";
 import { withoutPolicy } from "./policies.ts";
+import { checkProvisionable, withoutProvisioned } from "./provisioned-concurrency.ts";
 import type { AliasRecord, FunctionRecord } from "./records.ts";
 
 export function aliasOperations(functions: FunctionStore): Record<string, OperationHandler> {
@@ -53,7 +54,9 @@ export function aliasOperations(functions: FunctionStore): Record<string, Operat
         checkRevision(current.revisionId, input.RevisionId);
         const alias = updatedAlias(current, input);
         checkAlias(functions, before, alias, input.RoutingConfig);
-        return { record: withAlias(before, alias) };
+        const after = withAlias(before, alias);
+        checkProvisionable(functions, after, alias.name);
+        return { record: after };
       });
       return show(name, requireAlias(functions, record, input.Name));
     },
@@ -174,5 +177,6 @@ function withAlias(record: FunctionRecord, alias: AliasRecord): FunctionRecord {
 function withoutAlias(record: FunctionRecord, aliasName: string | undefined): FunctionRecord {
   const aliases = record.aliases.filter((alias) => alias.name !== aliasName);
   const qualifier = aliasName ?? "";
-  return withoutPolicy(withoutEventInvoke({ ...record, aliases }, qualifier), qualifier);
+  const rest = withoutPolicy(withoutEventInvoke({ ...record, aliases }, qualifier), qualifier);
+  return withoutProvisioned(rest, qualifier);
 }

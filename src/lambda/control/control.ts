@@ -14,6 +14,8 @@ import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
 import type { FunctionDirectory } from "../invoke/directory.ts";
 import { Activation } from "./activation.ts";
 import { aliasOperations } from "./aliases.ts";
+import { AccountConcurrency, concurrencyOperations } from "./concurrency.ts";
+import { concurrencyFeed, type ConcurrencyFeed } from "./concurrency-feed.ts";
 import { CodeUrls } from "./code-url.ts";
 import { FunctionCode } from "./code.ts";
 import { asynchronousSettings, eventInvokeOperations } from "./event-invoke.ts";
@@ -24,7 +26,8 @@ import { functionOperations } from "./functions.ts";
 import { layerPermissionOperations } from "./layer-permissions.ts";
 import { LayerStore } from "./layer-store.ts";
 import { layerOperations } from "./layer-versions.ts";
-import type { CodeFetcher, CodePreparer, RoleChecker, RuntimeFinder } from "./ports.ts";
+import type { CodeFetcher, CodePreparer, Provisioning, RoleChecker, RuntimeFinder } from "./ports.ts";
+import { provisionedOperations } from "./provisioned-concurrency.ts";
 import { policyOperations } from "./policies.ts";
 import { recursionOperations } from "./recursion.ts";
 import { lambdaFacts } from "./resource-facts.ts";
@@ -49,6 +52,8 @@ export interface ControlOptions {
   readonly preparer?: CodePreparer;
   /** Takes every well-formed ARN when left out. */
   readonly roles?: RoleChecker;
+  /** Knows of no environment when left out. */
+  readonly provisioning?: Provisioning;
   /** Knows no bucket when left out. */
   readonly codeFetcher?: CodeFetcher;
   /** 0 ≤ x < 1, for weighted aliases. */
@@ -61,6 +66,8 @@ export interface Control {
   /** Policies and tags of functions and layers, for authorisation. */
   readonly facts: ResourceFacts;
   readonly asynchronousSettings: AsynchronousSettings;
+  /** Reserved and provisioned concurrency, for placement. */
+  readonly concurrency: ConcurrencyFeed;
   /** Answers GET of the URLs below CODE_PATH_PREFIX that GetFunction gives out. */
   downloadCode(path: string, query: string): Promise<WireResponse>;
   /** Ends what is under way; the store is the owner's to close. Idempotent. */
@@ -71,6 +78,7 @@ const noPreparer: CodePreparer = {
   prepare: () => Promise.resolve({ snapshot: false }),
   forget: () => Promise.resolve(),
 };
+const noProvisioning: Provisioning = { provisioned: () => ({ allocated: 0, available: 0 }) };
 const anyRole: RoleChecker = { check: () => Promise.resolve() };
 const noBuckets: CodeFetcher = {
   fetch: () =>
@@ -116,6 +124,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     region,
     accountId,
   };
+  const account = new AccountConcurrency(options.accountConcurrency ?? ACCOUNT_CONCURRENCY_DEFAULT, index);
   await layers.open();
   await index.open(store, (name, version) => activation.notice(name, version));
   activation.start(functions);
@@ -127,7 +136,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
         code,
         codeUrls,
         checks,
-        accountConcurrency: options.accountConcurrency ?? ACCOUNT_CONCURRENCY_DEFAULT,
+        account,
       }),
       ...versionOperations(functions),
       ...aliasOperations(functions),
@@ -135,6 +144,12 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...eventInvokeOperations(functions),
       ...runtimeManagementOperations(functions),
       ...recursionOperations(functions),
+      ...concurrencyOperations(functions, account),
+      ...provisionedOperations({
+        functions,
+        account,
+        provisioning: options.provisioning ?? noProvisioning,
+      }),
       ...layerOperations({ layers, code, codeUrls, clock }),
       ...layerPermissionOperations(layers),
       ...policyOperations(functions),
@@ -143,6 +158,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     directory: index,
     facts: lambdaFacts(index, layers, { region, accountId }),
     asynchronousSettings: asynchronousSettings(index),
+    concurrency: concurrencyFeed(index, { region, accountId }),
     downloadCode: (path, query) => codeUrls.download(path, query),
     async close() {
       index.close();

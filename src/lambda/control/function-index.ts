@@ -57,6 +57,7 @@ export class FunctionIndex implements FunctionDirectory {
   readonly #entries = new Map<string, Entry>();
   readonly #parsed = new Map<string, FunctionReference>();
   readonly #listeners = new Set<(event: FunctionEvent) => void>();
+  readonly #watchers = new Set<(name: string) => void>();
   readonly #waiting = new Set<{ holds: () => boolean; seen: Deferred<void> }>();
   #unwatch: (() => void)[] = [];
   #onRecord: (name: string, version: VersionRecord) => void = () => {};
@@ -103,6 +104,18 @@ export class FunctionIndex implements FunctionDirectory {
   subscribe(listener: (event: FunctionEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls back with the name of each function of which anything has changed. It must not throw. */
+  watch(listener: (name: string) => void): () => void {
+    this.#watchers.add(listener);
+    return () => this.#watchers.delete(listener);
+  }
+
+  /** A version as invocation has it; undefined when there is none, or it cannot be invoked. */
+  invocable(name: string, number: string): FunctionVersion | undefined {
+    const target = this.#target(name, number);
+    return target?.state.state === "Active" ? target.version : undefined;
   }
 
   get(name: string): StoredRecord<FunctionRecord> | undefined {
@@ -234,6 +247,7 @@ export class FunctionIndex implements FunctionDirectory {
       this.#forgetIfEmpty(name, entry);
       if (before) this.#tell("deleted", before.version);
     }
+    for (const watcher of this.#watchers) watcher(name);
     this.#wake();
   }
 
@@ -252,6 +266,7 @@ export class FunctionIndex implements FunctionDirectory {
       this.#forgetIfEmpty(name, entry);
       if (before) this.#tell("deleted", before.version);
     }
+    for (const watcher of this.#watchers) watcher(name);
     this.#wake();
   }
 

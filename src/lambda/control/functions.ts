@@ -23,6 +23,7 @@ import {
 } from "../../limits.ts";
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
 import { PENDING, UPDATING } from "./activation.ts";
+import type { AccountConcurrency } from "./concurrency.ts";
 import type { CodeUrls } from "./code-url.ts";
 import type { FunctionCode } from "./code.ts";
 import { invalidFunctionName, isVersionNumber, LATEST } from "./function-name.ts";
@@ -31,6 +32,7 @@ import { withoutEventInvoke } from "./event-invoke.ts";
 import { locate, locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
 import { withoutPolicy } from "./policies.ts";
+import { withoutProvisioned } from "./provisioned-concurrency.ts";
 import { type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
 import { withoutRuntimeManagement } from "./runtime-management.ts";
 import {
@@ -48,7 +50,7 @@ export interface FunctionOperationsOptions {
   readonly code: FunctionCode;
   readonly codeUrls: CodeUrls;
   readonly checks: SettingsChecks;
-  readonly accountConcurrency: number;
+  readonly account: AccountConcurrency;
 }
 
 export function functionOperations(options: FunctionOperationsOptions): Record<string, OperationHandler> {
@@ -124,11 +126,14 @@ function getFunction(
 ): GetFunctionResponse {
   const { name, qualifier } = locate(input.FunctionName, input.Qualifier, context, "GetFunction");
   const version = functions.requireVersion(name, qualifier);
-  const { tags } = functions.require(name).value;
+  const { tags, reservedConcurrency } = functions.require(name).value;
   return {
     Configuration: show(functions, name, version, qualifier),
     Code: { RepositoryType: "S3", Location: codeUrls.make(context.endpoint, version.code.sha256Hex) },
     ...(Object.keys(tags).length > 0 && { Tags: { ...tags } }),
+    ...(reservedConcurrency !== undefined && {
+      Concurrency: { ReservedConcurrentExecutions: reservedConcurrency },
+    }),
   };
 }
 
@@ -237,8 +242,11 @@ async function deleteFunction(
     // A number that is not there is deleted already: no error, as on AWS.
     const gone = versions.length === before.versions.length;
     return {
-      record: withoutRuntimeManagement(
-        withoutPolicy(withoutEventInvoke({ ...before, versions }, qualifier), qualifier),
+      record: withoutProvisioned(
+        withoutRuntimeManagement(
+          withoutPolicy(withoutEventInvoke({ ...before, versions }, qualifier), qualifier),
+          qualifier,
+        ),
         qualifier,
       ),
       also: gone ? [] : [deleteVersion(name, qualifier)],
@@ -282,17 +290,14 @@ function listFunctions(
   return { Functions: found, ...(nextMarker !== undefined && { NextMarker: nextMarker }) };
 }
 
-function accountSettings({
-  functions,
-  accountConcurrency,
-}: FunctionOperationsOptions): GetAccountSettingsResponse {
+function accountSettings({ functions, account }: FunctionOperationsOptions): GetAccountSettingsResponse {
   return {
     AccountLimit: {
       TotalCodeSize: CODE_STORAGE_BYTES_MAX,
       CodeSizeUnzipped: CODE_UNZIPPED_BYTES_MAX,
       CodeSizeZipped: ZIP_UPLOAD_BYTES_MAX,
-      ConcurrentExecutions: accountConcurrency,
-      UnreservedConcurrentExecutions: accountConcurrency,
+      ConcurrentExecutions: account.limit,
+      UnreservedConcurrentExecutions: account.unreserved,
     },
     AccountUsage: {
       TotalCodeSize: functions.index.codeBytes(),

@@ -1,5 +1,6 @@
 /** What the control room needs from other rooms. */
 import type { FunctionVersion } from "../model.ts";
+import type { ProvisionedState } from "../placement/concurrency.ts";
 import type { LayerReference } from "./records.ts";
 
 export interface RuntimeFinder {
@@ -20,6 +21,11 @@ export interface CodePreparer {
   prepare(version: FunctionVersion, zipBytes: number): Promise<{ readonly snapshot: boolean }>;
   /** Removes what was made of code that is about to be removed. */
   forget(codeSha256Hex: string): Promise<void>;
+}
+
+export interface Provisioning {
+  /** What there is of a version's provisioned concurrency. `functionArn` is unqualified. */
+  provisioned(functionArn: string, version: string): ProvisionedState;
 }
 
 export interface RoleChecker {

@@ -30,6 +30,10 @@ export interface FunctionRecord {
   readonly policies?: readonly PolicyRecord[];
   /** When a version's runtime is updated, one per qualifier for which it is not Auto. */
   readonly runtimeManagement?: readonly RuntimeManagementRecord[];
+  /** Concurrency that only this function has, and all that it has; missing: none is reserved. */
+  readonly reservedConcurrency?: number;
+  /** Provisioned concurrency, one per version or alias that has any, in ascending order of qualifiers. */
+  readonly provisioned?: readonly ProvisionedRecord[];
   /** Missing: recursive loops are stopped. */
   readonly recursiveLoop?: "Allow";
   /** What invocations of $LATEST run while an update of it is in progress or has failed. */
@@ -120,6 +124,14 @@ export interface RuntimeManagementRecord {
   readonly mode: "Auto" | "Manual" | "FunctionUpdate";
   /** With Manual. */
   readonly runtimeVersionArn?: string;
+}
+
+export interface ProvisionedRecord {
+  /** A version's number or an alias. */
+  readonly qualifier: string;
+  /** At least 1. */
+  readonly count: number;
+  readonly lastModifiedMs: number;
 }
 
 export interface PolicyRecord {

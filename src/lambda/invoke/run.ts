@@ -1,10 +1,15 @@
 /** What synchronous and asynchronous invocation share: who runs an invocation, and that it is metered. */
 import type { Meter } from "../metering/meter.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+import type { InvocationOrigin } from "../placement/placement.ts";
 
 /** Runs one invocation somewhere: placement. */
 export interface Runner {
-  run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome>;
+  run(
+    version: FunctionVersion,
+    invocation: Invocation,
+    origin?: InvocationOrigin,
+  ): Promise<InvocationOutcome>;
 }
 
 /** One invocation into the meter: before its answer leaves, so that nothing that was answered goes unmetered. */

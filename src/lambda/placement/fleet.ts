@@ -1,6 +1,7 @@
 /** The environments of one function version at one revision, and the invocations that wait for one of them. */
 import type { Environment } from "../environment/environment.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+import type { VersionAccount } from "./admission.ts";
 import { FunctionUsage } from "./usage.ts";
 
 /** An invocation that nobody serves yet; whoever takes it settles it. */
@@ -12,6 +13,8 @@ export interface Waiter {
 
 export class Fleet {
   readonly version: FunctionVersion;
+  /** Where its invocations are counted. */
+  readonly account: VersionAccount;
   /** How it is used: for keep-alive. */
   readonly usage: FunctionUsage;
   readonly all = new Set<Environment>();
@@ -25,8 +28,9 @@ export class Fleet {
   isRetired = false;
 
   /** `before`: the fleet of the version's last revision, whose usage goes over. */
-  constructor(version: FunctionVersion, before?: Fleet) {
+  constructor(version: FunctionVersion, account: VersionAccount, before?: Fleet) {
     this.version = version;
+    this.account = account;
     const { memoryMb } = version;
     this.usage = before ? before.usage.succeed(memoryMb) : new FunctionUsage(memoryMb);
   }
@@ -41,6 +45,11 @@ export class Fleet {
   /** Whoever has waited longest. */
   take(): Waiter | undefined {
     return this.#waiting.shift();
+  }
+
+  /** Whoever has waited for the shortest time. */
+  takeNewest(): Waiter | undefined {
+    return this.#waiting.pop();
   }
 
   /** An idle environment: the one that has waited longest runs on it, from this turn on. */

@@ -97,8 +97,8 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
   }
 
   /** An invocation of `fleet` begins. On the hot path: constant time. */
-  begin({ usage }: Fleet): void {
-    usage.begin(this.#options.clock.monotonicMs(), this.#adapts);
+  begin({ usage }: Fleet, nowMs = this.#options.clock.monotonicMs()): void {
+    usage.begin(nowMs, this.#adapts);
   }
 
   /** It has ended. */

@@ -13,7 +13,8 @@ import { EnvironmentLog } from "../environment/environment-log.ts";
 import { entrypointFailure, failurePayload } from "../environment/failures.ts";
 import { jsonLines, textLines, type PlatformLines } from "../environment/platform-lines.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
-import { Admission } from "./admission.ts";
+import { Admission, type AdmissionOptions } from "./admission.ts";
+import type { FunctionConcurrency } from "./concurrency.ts";
 import { Fleet, type Waiter } from "./fleet.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
@@ -27,8 +28,13 @@ export interface PlacementOptions {
   readonly pool: WarmPool;
   readonly region: string;
   readonly accountConcurrency: number;
+  /** Limits of rates. Default: AWS's. */
+  readonly rates?: Omit<AdmissionOptions, "accountConcurrency">;
   readonly keepAlive: KeepAlive;
 }
+
+/** Who asks for an invocation: a caller that waits for its answer, or the queue of asynchronous events. */
+export type InvocationOrigin = "caller" | "queue";
 
 /**
  * An invocation waits for environments that have answered and are about to be idle, before it starts one more: without it, a
@@ -56,7 +62,8 @@ export class Placement {
 
   constructor(options: PlacementOptions) {
     this.#options = options;
-    this.#admission = new Admission(options.accountConcurrency);
+    const { accountConcurrency, rates } = options;
+    this.#admission = new Admission({ ...rates, accountConcurrency });
     options.keepAlive.start({
       fleets: () => this.#fleets.values(),
       prewarm: (fleet) => this.#prewarm(fleet),
@@ -79,14 +86,20 @@ export class Placement {
 
   /**
    * Runs one invocation. Rejects with AwsError when it could not run: TooManyRequestsException, InvalidRuntimeException,
-   * ServiceException. Everything the function does is part of the outcome.
+   * ServiceException. Everything the function does is part of the outcome. What the queue asks for is not one of the
+   * requests that a second may have.
    */
-  async run(version: FunctionVersion, invocation: Invocation): Promise<InvocationOutcome> {
+  async run(
+    version: FunctionVersion,
+    invocation: Invocation,
+    origin: InvocationOrigin = "caller",
+  ): Promise<InvocationOutcome> {
     if (this.#closed) throw stopping();
-    this.#admission.enter();
-    const { keepAlive } = this.#options;
+    const { keepAlive, clock } = this.#options;
     const fleet = this.#fleet(version);
-    keepAlive.begin(fleet);
+    const nowMs = clock.monotonicMs();
+    this.#admission.enter(fleet.account, nowMs, origin === "caller");
+    keepAlive.begin(fleet, nowMs);
     try {
       for (let found = fleet.idle.pop(); found; found = fleet.idle.pop()) {
         if (found.state === "FROZEN") await found.wake();
@@ -95,12 +108,13 @@ export class Placement {
       return await this.#coldStart(fleet, invocation);
     } finally {
       keepAlive.end(fleet);
-      this.#admission.leave();
+      this.#admission.leave(fleet.account);
     }
   }
 
   /** Environments of other revisions of this version take nothing more; all of them when `revisionId` is undefined. */
   retire(functionArn: string, version: string, revisionId: string | undefined): void {
+    if (revisionId === undefined) this.#admission.forget(functionArn, version);
     const key = `${functionArn}:${version}`;
     const fleet = this.#fleets.get(key);
     if (!fleet || fleet.version.revisionId === revisionId) return;
@@ -118,6 +132,12 @@ export class Placement {
         error: coerceError(error),
       });
     });
+  }
+
+  /** What is configured for a function from now on. What runs goes on, and counts where it now belongs. */
+  configure({ provisioned, ...settings }: FunctionConcurrency): void {
+    const counts = provisioned.map(({ version, count }) => [version.version, count] as const);
+    this.#admission.configure({ ...settings, provisioned: new Map(counts) });
   }
 
   /** Prepares for a function's first invocation: its runtime's pool. Failures are the invocation's to tell. */
@@ -146,7 +166,7 @@ export class Placement {
     const key = `${version.functionArn}:${version.version}`;
     const fleet = this.#fleets.get(key);
     if (fleet && !fleet.isRetired && fleet.version.revisionId === version.revisionId) return fleet;
-    const fresh = new Fleet(version, fleet);
+    const fresh = new Fleet(version, this.#admission.account(version.functionArn, version.version), fleet);
     this.#fleets.set(key, fresh);
     if (fleet) {
       fleet.isRetired = true;
@@ -181,6 +201,11 @@ export class Placement {
     while (fleet.missing > 0) {
       if (this.#stopped) {
         fleet.take()?.reject(stopping());
+        continue;
+      }
+      if (!this.#admission.mayStart(fleet.account, this.#options.clock.monotonicMs())) {
+        // Who came last: the others wait for the environments that are being started.
+        fleet.takeNewest()?.reject(this.#admission.scalesTooFast(fleet.account));
         continue;
       }
       fleet.starting += 1;

@@ -58,7 +58,7 @@ export async function attempt(
   let version: FunctionVersion | undefined;
   try {
     version = directory.resolve(event.functionArn, event.qualifier ?? "$LATEST");
-    const outcome = await runner.run(version, invocationOf(event));
+    const outcome = await runner.run(version, invocationOf(event), "queue");
     record(options.meter, version, outcome);
     return judge(options, event, settings, version, outcome);
   } catch (error) {
