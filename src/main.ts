@@ -6,7 +6,6 @@ import { join } from "node:path";
 import type { Configuration } from "./cli/configuration.ts";
 import { becomeServerUser, prepareDataDirectory, raisePriority } from "./cli/privileges.ts";
 import { AccessControl } from "./iam/access-control.ts";
-import { allowAuthenticated } from "./iam/authorizer.ts";
 import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
 import { Directory } from "./iam/directory/directory.ts";
 import { createDefaultRole } from "./iam/first-start.ts";
@@ -16,6 +15,7 @@ import { newHexId } from "./kernel/ids.ts";
 import { EVENTS_RUNNING_MAX } from "./limits.ts";
 import { Artefacts } from "./lambda/artefacts/artefacts.ts";
 import { createControl } from "./lambda/control/control.ts";
+import { createRoleChecker } from "./lambda/control/role-checker.ts";
 import { CODE_PATH_PREFIX } from "./lambda/control/code-url.ts";
 import { RuntimeApi } from "./lambda/environment/runtime-api.ts";
 import { AsynchronousQueue } from "./lambda/invoke/asynchronous/asynchronous.ts";
@@ -146,9 +146,11 @@ export async function startServer(configuration: Configuration, logger: Logger):
       accountId,
       accountConcurrency: configuration.accountConcurrency,
       codeUrlSecret: rootKey.secretAccessKey,
+      roles: createRoleChecker(access),
       onFault: (error) => logger.error("the control plane could not finish its work", { error }),
     });
     closers.push(() => control.close());
+    access.register(control.facts);
 
     const pool = new WarmPool({
       driver,
@@ -184,6 +186,7 @@ export async function startServer(configuration: Configuration, logger: Logger):
       clock,
       logger,
       sink: logs.sink,
+      mayLog: ({ role, logging }, stream) => access.roleMayLog(role, logging.group, stream),
       occupier,
       pool,
       region,
@@ -250,7 +253,7 @@ export async function startServer(configuration: Configuration, logger: Logger):
       protocols: createProtocols(services.map(({ model }) => model)),
       services,
       verifier,
-      authorizer: allowAuthenticated,
+      authorizer: access,
       logger,
       region,
       accountId,

@@ -62,7 +62,7 @@ export async function createFunction(
   const zip = zipSync({ [file]: strToU8(source + comment) });
   await call(endpoint, "POST", FUNCTIONS, {
     FunctionName: name,
-    Role: "arn:aws:iam::000000000000:role/bench",
+    Role: "arn:aws:iam::000000000000:role/lambda",
     Runtime: runtimeId ?? runtime,
     Handler: handler,
     MemorySize: memoryMb,

@@ -144,6 +144,15 @@ export class AccessControl implements Authorizer {
     return this.may(principal, access).allowed;
   }
 
+  /** Whether a function's role lets it write log events, which the platform does for it. */
+  roleMayLog(roleArn: string, group: string, stream: string): boolean {
+    const { partition, accountId } = this.#directory;
+    const resource = `arn:${partition}:logs:${this.#region}:${accountId}:log-group:${group}:log-stream:${stream}`;
+    return ["logs:CreateLogStream", "logs:PutLogEvents"].every((action) =>
+      this.roleMay(roleArn, { action, resource }),
+    );
+  }
+
   #accesses(
     principal: Principal,
     match: Pick<Match, "service" | "operation" | "labels">,

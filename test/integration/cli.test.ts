@@ -10,7 +10,7 @@ import { EXIT } from "../../src/cli/errors.ts";
 import { readServerFile } from "../../src/cli/server-file.ts";
 import { hornero, ROOT, startHornero, type Ran, type RunOptions } from "../support/cli.ts";
 import { deploy, eventually, sharedRuntimes } from "../support/functions.ts";
-import { nothingLeft, startTestServer, type TestServer } from "../support/server.ts";
+import { createRole, nothingLeft, startTestServer, type TestServer } from "../support/server.ts";
 
 const HELLO = join(ROOT, "examples", "hello");
 
@@ -70,7 +70,7 @@ describe("hornero deploy", () => {
     const path = source("named", {
       "code.mjs": "export const run = () => Promise.resolve(process.env.GREETING);",
     });
-    const role = "arn:aws:iam::000000000000:role/somebody";
+    const role = await createRole(server, "somebody");
     const { stdout } = await ok(
       [
         ...["deploy", path, "--runtime", "nodejs24.x", "--handler", "code.run", "--role", role, "--json"],

@@ -10,7 +10,7 @@ import { GetFunctionConfigurationCommand, type LambdaClient } from "@aws-sdk/cli
 import { RUNTIMES } from "../../src/lambda/runtimes/runtimes.ts";
 import { hornero, type Ran } from "../support/cli.ts";
 import { call, runtimesAtHand, sharedRuntimes } from "../support/functions.ts";
-import { startTestServer, type TestServer } from "../support/server.ts";
+import { createRole, startTestServer, type TestServer } from "../support/server.ts";
 
 const NODE_SOURCE = 'export const handler = async () => "first";';
 const PYTHON_SOURCE = 'def lambda_handler(event, context):\n    return "python"\n';
@@ -79,7 +79,7 @@ describe("deploy", () => {
 
   it("updates the code, and of the settings what options say", async () => {
     const path = folder("kept", { "index.mjs": NODE_SOURCE });
-    const role = "arn:aws:iam::000000000000:role/first";
+    const role = await createRole(server, "first");
     const options = [
       "--memory",
       "256",
@@ -108,8 +108,9 @@ describe("deploy", () => {
     assert.deepEqual(await settings("kept"), first);
     assert.equal((await call(lambda, "kept")).body, "second");
 
-    await deployed(path, "--timeout", "8", "--role", `${role}-2`);
-    assert.deepEqual(await settings("kept"), { ...first, Timeout: 8, Role: `${role}-2` });
+    const second = await createRole(server, "second");
+    await deployed(path, "--timeout", "8", "--role", second);
+    assert.deepEqual(await settings("kept"), { ...first, Timeout: 8, Role: second });
   });
 
   it("says why a function cannot run here, and mends it with a runtime that can", async (t) => {

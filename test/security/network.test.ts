@@ -147,7 +147,7 @@ return { unsigned, forged, identity: await identity.text() };`),
   assert.equal(answers.forged, 403);
   assert.match(
     answers.identity,
-    new RegExp(`<Arn>arn:aws:sts::000000000000:assumed-role/tests/${attacker.name}</Arn>`),
+    new RegExp(`<Arn>arn:aws:sts::000000000000:assumed-role/lambda/${attacker.name}</Arn>`),
   );
 });
 

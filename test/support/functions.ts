@@ -45,6 +45,8 @@ export async function runtimesAtHand(family: "nodejs" | "python"): Promise<Runti
 }
 
 export interface Deployment extends Omit<CreateFunctionCommandInput, "FunctionName" | "Role" | "Code"> {
+  /** The role that a new account has when left out. */
+  readonly Role?: string;
   readonly files: Readonly<Record<string, string | Uint8Array>>;
 }
 

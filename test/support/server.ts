@@ -10,15 +10,18 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from "@aws-sdk/client-iam";
 import { LambdaClient } from "@aws-sdk/client-lambda";
 import { CloudWatchLogsClient } from "@aws-sdk/client-cloudwatch-logs";
 import { zipSync } from "fflate";
+import { trustPolicy } from "../../src/iam/first-start.ts";
 import { readServerFile, type ServerFile } from "../../src/cli/server-file.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const READY_MS_MAX = 30_000;
 const ASK_AGAIN_MS = 20;
 
+/** The role that a new account has: functions may write their logs with it, and nothing else. */
 export const ROLE = "arn:aws:iam::000000000000:role/lambda";
 
 export interface TestServerOptions {
@@ -167,6 +170,34 @@ function processesOf(dataDirectory: string): string[] {
     }
   }
   return found;
+}
+
+/** Makes a role that Lambda may assume, with one inline policy where a document is given. Answers its ARN. */
+export async function createRole(
+  { endpoint, file }: Pick<TestServer, "endpoint" | "file">,
+  name: string,
+  document?: object,
+): Promise<string> {
+  const { accessKeyId, secretAccessKey, region } = file;
+  const client = new IAMClient({
+    endpoint,
+    region,
+    credentials: { accessKeyId, secretAccessKey },
+    maxAttempts: 1,
+  });
+  try {
+    const trust = trustPolicy("lambda.amazonaws.com");
+    const { Role } = await client.send(
+      new CreateRoleCommand({ RoleName: name, AssumeRolePolicyDocument: trust }),
+    );
+    if (document !== undefined) {
+      const PolicyDocument = JSON.stringify(document);
+      await client.send(new PutRolePolicyCommand({ RoleName: name, PolicyName: "inline", PolicyDocument }));
+    }
+    return Role?.Arn ?? "";
+  } finally {
+    client.destroy();
+  }
 }
 
 /** A deployment package; a name that ends in `bootstrap` is executable. */

@@ -24,6 +24,8 @@ export interface PlacementOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly sink: LogSink;
+  /** Whether the function's role may write to that group; asked for each new environment. Everybody's may when left out. */
+  readonly mayLog?: (version: FunctionVersion, stream: string) => boolean;
   readonly occupier: Occupier;
   readonly pool: WarmPool;
   readonly region: string;
@@ -45,6 +47,9 @@ const ABOUT_TO_SERVE_LOOK_MS = 5;
 const ABOUT_TO_SERVE_LOOKS_MAX = 4;
 /** Environments that are started ahead of time at once: whoever waits for one has most of the machine. */
 const PREWARMS_MAX = 2;
+
+/** As on AWS, a function whose role may not write logs has none; what it prints is read and thrown away. */
+const NO_LOG: LogSink = { append: () => true, drained: () => Promise.resolve() };
 
 export class Placement {
   readonly #options: PlacementOptions;
@@ -280,9 +285,10 @@ export class Placement {
   }
 
   #newEnvironment(fleet: Fleet): Environment {
-    const { clock, sink, occupier, region, logger } = this.#options;
+    const { clock, occupier, region, logger, mayLog } = this.#options;
     const { version } = fleet;
     const stream = logStreamName(clock.nowMs(), version.version);
+    const sink = mayLog?.(version, stream) === false ? NO_LOG : this.#options.sink;
     const log = new EnvironmentLog({
       clock,
       sink,

@@ -22,7 +22,7 @@ import type { ServerFacts } from "./server-child.ts";
 import { zipOf } from "../../support/server.ts";
 
 const CHILD = join(import.meta.dirname, "server-child.ts");
-const ROLE = "arn:aws:iam::000000000000:role/tests";
+const ROLE = "arn:aws:iam::000000000000:role/lambda";
 const REGION = "us-east-1";
 const WAIT_S_MAX = 60;
 const SERVER_WORDS_MAX = 16_384;
