@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Configuration } from "./cli/configuration.ts";
 import { becomeServerUser, prepareDataDirectory, raisePriority } from "./cli/privileges.ts";
 import { AccessControl } from "./iam/access-control.ts";
+import { answerWhy } from "./iam/why.ts";
 import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
 import { Directory } from "./iam/directory/directory.ts";
 import { createDefaultRole } from "./iam/first-start.ts";
@@ -261,6 +262,12 @@ export async function startServer(configuration: Configuration, logger: Logger):
       routes: [
         healthRoute,
         wireRoute(CODE_PATH_PREFIX, (path, query) => control.downloadCode(path, query)),
+        rootRoute({
+          prefix: "/_hornero/iam/why",
+          verifier,
+          auth: configuration.auth,
+          answer: (query) => Promise.resolve(answerWhy(access, query)),
+        }),
         rootRoute({
           prefix: "/_hornero/bill",
           verifier,

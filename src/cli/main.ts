@@ -165,6 +165,23 @@ program
   });
 
 program
+  .command("iam")
+  .description("questions to IAM")
+  .command("why")
+  .description(
+    "say whether somebody may do something, and which statements decide it; exit status 1 when not",
+  )
+  .argument("<principal>", "user/NAME, role/NAME or an ARN")
+  .argument("<action>", "lambda:InvokeFunction")
+  .argument("[resource]", "an ARN", "*")
+  .option("--json", "as JSON")
+  .action(async (principal: string, action: string, resource: string, options) => {
+    const { iamWhy } = await import("./commands/iam-why.ts");
+    const asked = { principal, action, resource };
+    process.exitCode = (await iamWhy(asked, { ...program.opts(), ...options }, out)) ? 0 : 1;
+  });
+
+program
   .command("doctor")
   .description("say what this machine can do, and how to mend what is missing")
   .option("--json", "as JSON")

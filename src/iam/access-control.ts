@@ -11,12 +11,14 @@ import type { RequestContext } from "../wire/service.ts";
 import type { Access, Input, Place } from "./actions/access.ts";
 import { accessesOf } from "./actions/actions.ts";
 import type { Authorizer } from "./authorizer.ts";
+import { rootPrincipal } from "./credentials.ts";
 import { RequestConditions } from "./conditions.ts";
 import type { Directory } from "./directory/directory.ts";
+import type { RoleRecord } from "./directory/records.ts";
 import { Permissions, type Grants } from "./directory/permissions.ts";
 import type { KeyUsage } from "./key-usage.ts";
 import { evaluate, type Decision, type NamedPolicy } from "./policy/evaluate.ts";
-import { accessDeniedMessage } from "./policy/explain.ts";
+import { accessDeniedMessage, explanation } from "./policy/explain.ts";
 import type { ResourceFacts } from "./ports.ts";
 import type { Principal } from "./principal.ts";
 
@@ -131,17 +133,45 @@ export class AccessControl implements Authorizer {
   /** What a role may do by its own policies, as Lambda's service asks for a function's role. */
   roleMay(roleArn: string, access: Access): boolean {
     const role = this.#directory.roleByArn(roleArn);
-    if (!role) return false;
+    return role !== undefined && this.may(this.#sessionOf(role, "lambda"), access).allowed;
+  }
+
+  /** Why a user or role may do something or not, one fact a line; undefined when nobody has that ARN. */
+  why(
+    principalArn: string,
+    access: Access,
+  ): { allowed: boolean; message: string; lines: string[] } | undefined {
+    const principal = this.#principalOf(principalArn);
+    if (!principal) return undefined;
+    const decision = this.may(principal, access);
+    const { action, resource } = access;
+    const message = decision.allowed
+      ? `${principalArn} may perform ${action} on ${resource}`
+      : accessDeniedMessage(principal.arn, action, resource, decision);
+    return { allowed: decision.allowed, message, lines: explanation(decision, action) };
+  }
+
+  #principalOf(arn: string): Principal | undefined {
+    const { accountId } = this.#directory;
+    if (arn === `arn:${this.#directory.partition}:iam::${accountId}:root`) return rootPrincipal(accountId);
+    const user = this.#directory.userByArn(arn);
+    if (user) return { kind: "user", arn, accountId, userId: user.userId };
+    const [, roleName = "", sessionName] = /:assumed-role\/([^/]+)\/(.+)$/.exec(arn) ?? [];
+    const role =
+      sessionName === undefined ? this.#directory.roleByArn(arn) : this.#directory.roles.get(roleName);
+    return role && this.#sessionOf(role, sessionName ?? "session");
+  }
+
+  #sessionOf(role: RoleRecord, sessionName: string): Principal {
     const { accountId } = this.#directory;
     const nowMs = this.#clock.nowMs();
-    const principal: Principal = {
+    return {
       kind: "assumed-role",
-      arn: `arn:aws:sts::${accountId}:assumed-role/${role.roleName}/lambda`,
+      arn: `arn:aws:sts::${accountId}:assumed-role/${role.roleName}/${sessionName}`,
       accountId,
-      userId: `${role.roleId}:lambda`,
-      session: { roleArn, issuedAtMs: nowMs, expiresAtMs: nowMs },
+      userId: `${role.roleId}:${sessionName}`,
+      session: { roleArn: this.#directory.roleArn(role), issuedAtMs: nowMs, expiresAtMs: nowMs },
     };
-    return this.may(principal, access).allowed;
   }
 
   /** Whether a function's role lets it write log events, which the platform does for it. */

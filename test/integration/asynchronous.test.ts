@@ -22,7 +22,7 @@ import {
   type LambdaClient,
 } from "@aws-sdk/client-lambda";
 import { deploy, eventually } from "../support/functions.ts";
-import { startTestServer, type TestServer } from "../support/server.ts";
+import { createRole, startTestServer, type TestServer } from "../support/server.ts";
 
 const EVENTS = Number(process.env["HORNERO_TEST_ASYNC_EVENTS"] ?? 2000);
 const CLIENTS = 16;
@@ -221,7 +221,10 @@ exports.sign = (url, body) => {
   const signature = hmac(key, ["AWS4-HMAC-SHA256", time, scope, hash(canonical)].join("\\n")).toString("hex");
   return { ...headers, authorization: "AWS4-HMAC-SHA256 Credential=" + id + "/" + scope + ", SignedHeaders=" + names + ", Signature=" + signature };
 };`;
-    await deploy(lambda, "loop", { files: { "index.js": source, "sign.js": sign }, Timeout: 10 });
+    const Action = ["lambda:InvokeFunction", "logs:*"];
+    const statement = { Effect: "Allow", Action, Resource: "*" };
+    const Role = await createRole(server, "loop", { Version: "2012-10-17", Statement: [statement] });
+    await deploy(lambda, "loop", { files: { "index.js": source, "sign.js": sign }, Timeout: 10, Role });
     await send(lambda, "loop", { n: 1 });
     await eventually("the loop is stopped", () => server.stderr().includes("RecursiveInvocationDetected"));
     assert.equal((await untilSeen(server, "loop", 16)).length, 16);

@@ -21,6 +21,7 @@ import {
   ListFunctionsCommand,
   UpdateFunctionConfigurationCommand,
 } from "@aws-sdk/client-lambda";
+import { hornero } from "../support/cli.ts";
 import { call, deploy, eventually } from "../support/functions.ts";
 import { createRole, ROLE, startTestServer, zipOf, type TestServer } from "../support/server.ts";
 
@@ -115,6 +116,20 @@ test("a function whose role may not write logs has none", async () => {
   await assert.rejects(logs.send(new DescribeLogStreamsCommand({ logGroupName: "/aws/lambda/silent" })), {
     name: "ResourceNotFoundException",
   });
+});
+
+test("hornero iam why names what decided", async () => {
+  const options = { data: server.dataDirectory };
+  const allowed = await hornero(["iam", "why", "role/lambda", "logs:PutLogEvents"], options);
+  assert.equal(allowed.code, 0, allowed.stderr);
+  assert.match(allowed.stdout, /allowed by statement 1 of \S+AWSLambdaBasicExecutionRole/);
+  const denied = await hornero(["iam", "why", "role/lambda", "lambda:InvokeFunction", "--json"], options);
+  assert.equal(denied.code, 1);
+  assert.deepEqual((JSON.parse(denied.stdout) as { lines: string[] }).lines, [
+    "denied: no identity-based policy allows lambda:InvokeFunction",
+  ]);
+  const nobody = await hornero(["iam", "why", "user/nobody", "lambda:InvokeFunction"], options);
+  assert.match(nobody.stderr, /cannot be found/);
 });
 
 test("Lambda must be able to assume a function's role", async () => {
