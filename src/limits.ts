@@ -64,6 +64,8 @@ export const CLIENT_CONTEXT_CHARS_MAX = 3583;
 export const LOG_TAIL_BYTES_MAX = 4096;
 /** The init phase of an on-demand environment [quotas]. */
 export const INIT_TIMEOUT_MS = 10_000;
+/** The init phase with provisioned concurrency, or the function's timeout when that is longer [quotas]. */
+export const PROVISIONED_INIT_TIMEOUT_MS_MIN = 130_000;
 /** Body of init/error and invocation/error posts [runtime interface emulator]. */
 export const RUNTIME_ERROR_BYTES_MAX = 1 * MIB;
 

@@ -146,6 +146,8 @@ export async function startServer(configuration: Configuration, logger: Logger):
       region,
       accountId,
       accountConcurrency: configuration.accountConcurrency,
+      // Asked by requests only: there are none before all of this stands.
+      provisioning: { provisioned: (arn, version) => placement.provisioned(arn, version) },
       codeUrlSecret: rootKey.secretAccessKey,
       roles: createRoleChecker(access),
       onFault: (error) => logger.error("the control plane could not finish its work", { error }),

@@ -19,7 +19,7 @@
 import { assert } from "../../kernel/assert.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError, deferred } from "../../kernel/deferred.ts";
-import { INIT_TIMEOUT_MS, INVOKE_RESPONSE_BYTES_MAX } from "../../limits.ts";
+import { INIT_TIMEOUT_MS, INVOKE_RESPONSE_BYTES_MAX, PROVISIONED_INIT_TIMEOUT_MS_MIN } from "../../limits.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome, InvocationReport } from "../model.ts";
 import type { Sandbox, SandboxExit } from "../sandbox/sandbox.ts";
 import { TRANSITIONS, type EnvironmentState } from "./environment-state.ts";
@@ -53,6 +53,8 @@ export interface EnvironmentOptions {
   readonly clock: Clock;
   readonly log: EnvironmentLog;
   readonly lines: PlatformLines;
+  /** Of provisioned concurrency: initialised in its own time, which no invocation is told of or billed for. */
+  readonly isProvisioned?: boolean;
   /** Puts the function into a sandbox: from the pool or a new one. Called once; rejects when the platform cannot. */
   readonly occupy: (events: RuntimeEvents) => Promise<Occupied>;
   /** Told once, when the environment will take no further invocation: before its sandbox is gone. */
@@ -118,6 +120,10 @@ export class Environment {
     return this.#state;
   }
 
+  get isProvisioned(): boolean {
+    return this.#options.isProvisioned === true;
+  }
+
   /** BUSY, but its invocation has been answered: IDLE as soon as its log lines are in and the runtime asks for more. */
   get hasAnswered(): boolean {
     return this.#state === "BUSY" && !this.#running;
@@ -133,7 +139,10 @@ export class Environment {
    * when the platform could not build it. Once, in STARTING.
    */
   async start(): Promise<InitOutcome> {
-    return this.#start("init", INIT_TIMEOUT_MS);
+    const timeoutMs = this.isProvisioned
+      ? Math.max(PROVISIONED_INIT_TIMEOUT_MS_MIN, this.function.timeoutMs)
+      : INIT_TIMEOUT_MS;
+    return this.#start("init", timeoutMs);
   }
 
   /**
@@ -257,7 +266,7 @@ export class Environment {
     if (restored) {
       this.#restoreDurationMs = durationMs;
       this.#say(this.#lines.restoreReport(this.#clock.nowMs(), durationMs));
-    } else this.#initDurationMs = durationMs;
+    } else if (!this.isProvisioned) this.#initDurationMs = durationMs;
   }
 
   /** Closes the running invocation's log; its caller gets the error itself. */

@@ -28,6 +28,8 @@ export interface LineSubject {
   readonly region: string;
   /** As in `nodejs:24.v21`. */
   readonly runtimeVersion: string;
+  /** Of provisioned concurrency; default: on demand. */
+  readonly isProvisioned?: boolean;
 }
 
 /** No code of the function's runs in a restore, and AWS bills no other part of it. */
@@ -75,6 +77,7 @@ function reportLine(requestId: string, report: InvocationReport, traceHeader: st
 /** `level` is the function's SystemLogLevel: WARN leaves out everything that is not a failure, DEBUG adds nothing here. */
 export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"): PlatformLines {
   const quiet = level === "WARN";
+  const initializationType = subject.isProvisioned ? "provisioned-concurrency" : "on-demand";
   const event = (nowMs: number, type: string, record: object) =>
     JSON.stringify({ time: new Date(nowMs).toISOString(), type, record });
   return {
@@ -82,7 +85,7 @@ export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"
       quiet
         ? undefined
         : event(nowMs, "platform.initStart", {
-            initializationType: "on-demand",
+            initializationType,
             phase: "init",
             runtimeVersion: subject.runtimeVersion,
             runtimeVersionArn: runtimeVersionArn(subject.region, subject.runtimeVersion),
@@ -119,7 +122,7 @@ export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"
         : event(nowMs, "platform.report", jsonReport(requestId, report)),
     initReport: (nowMs, init) =>
       event(nowMs, "platform.initReport", {
-        initializationType: "on-demand",
+        initializationType,
         phase: init.phase,
         status: init.status,
         ...(init.errorType === undefined ? {} : { errorType: init.errorType }),

@@ -2,6 +2,7 @@
 import type { Environment } from "../environment/environment.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
 import type { VersionAccount } from "./admission.ts";
+import type { Provisioned } from "./provisioner.ts";
 import { FunctionUsage } from "./usage.ts";
 
 /** An invocation that nobody serves yet; whoever takes it settles it. */
@@ -20,6 +21,10 @@ export class Fleet {
   readonly all = new Set<Environment>();
   /** IDLE or FROZEN, the one used last at the end. */
   readonly idle: Environment[] = [];
+  /** As `idle`, of provisioned concurrency: used before the others. */
+  readonly provisionedIdle: Environment[] = [];
+  /** What is configured and what there is of it; absent: nothing ever was. */
+  provisioned: Provisioned | undefined;
   /** First come, first served; never more than admission lets in. */
   readonly #waiting: Waiter[] = [];
   /** Environments that are being started for whoever waits when they are ready. */
@@ -56,7 +61,22 @@ export class Fleet {
   offer(environment: Environment): void {
     const waiter = this.take();
     if (waiter) waiter.resolve(environment.invoke(waiter.invocation));
+    else if (environment.isProvisioned) this.provisionedIdle.push(environment);
     else this.idle.push(environment);
+  }
+
+  /** IDLE or FROZEN, the one used last of the provisioned ones, else of the others; it is not in the list any more. */
+  nextIdle(): Environment | undefined {
+    return this.provisionedIdle.pop() ?? this.idle.pop();
+  }
+
+  /** It has ended. */
+  remove(environment: Environment): void {
+    this.all.delete(environment);
+    this.provisioned?.all.delete(environment);
+    const idle = environment.isProvisioned ? this.provisionedIdle : this.idle;
+    const at = idle.indexOf(environment);
+    if (at >= 0) idle.splice(at, 1);
   }
 
   get isAwaited(): boolean {

@@ -36,6 +36,8 @@ export interface KeptFleet {
   readonly usage: FunctionUsage;
   /** IDLE or FROZEN, the one used last at the end. */
   readonly idle: readonly Environment[];
+  /** As `idle`, of provisioned concurrency: always kept, frozen and renewed like the others. */
+  readonly provisionedIdle?: readonly Environment[];
   /** Environments that are being started. */
   readonly starting: number;
 }
@@ -58,6 +60,8 @@ const FREEZE_AFTER_MS = 2000;
 const PREWARM_AGAIN_MS = 50;
 /** A version is not looked at more often. */
 const CHECK_MS_MIN = 10;
+/** Provisioned environments of a version were made together and grow old together: one is replaced in this time. */
+const RENEW_MS = 1000;
 /** Evicted at one look under memory pressure; the next look sees whether it was enough. */
 const EVICT_MAX = 16;
 /** About 15 MB of them. */
@@ -212,13 +216,18 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
   }
 
   /** Freezes and ends what it is time for. Answers when it is time again. */
-  #tend({ idle }: Fleet, actions: KeepAliveActions<Fleet>, nowMs: number): number {
+  #tend({ idle, provisionedIdle = [] }: Fleet, actions: KeepAliveActions<Fleet>, nowMs: number): number {
     let dueMs = Infinity;
-    for (const environment of [...idle]) {
+    let isRenewing = false;
+    for (const environment of [...idle, ...provisionedIdle]) {
       const oldMs = environment.createdMs + this.#options.ageMsMax;
       const coldMs = environment.idleSinceMs + FREEZE_AFTER_MS;
-      if (nowMs >= oldMs) actions.evict(environment, "reached its greatest age");
-      else if (environment.state === "FROZEN") dueMs = Math.min(dueMs, oldMs);
+      if (nowMs >= oldMs && environment.isProvisioned && isRenewing)
+        dueMs = Math.min(dueMs, nowMs + RENEW_MS);
+      else if (nowMs >= oldMs) {
+        isRenewing ||= environment.isProvisioned;
+        actions.evict(environment, "reached its greatest age");
+      } else if (environment.state === "FROZEN") dueMs = Math.min(dueMs, oldMs);
       else if (nowMs < coldMs) dueMs = Math.min(dueMs, oldMs, coldMs);
       else {
         void environment.freeze();

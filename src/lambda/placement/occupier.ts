@@ -100,12 +100,20 @@ export class Occupier {
     if (runtime.link && !needsOwnBoot(version)) this.#options.pool.expect(kindOf(runtime, version));
   }
 
-  async occupy(version: FunctionVersion, logStream: string, events: RuntimeEvents): Promise<Occupied> {
+  /** `isProvisioned`: for provisioned concurrency, which the function can tell. */
+  async occupy(
+    version: FunctionVersion,
+    logStream: string,
+    events: RuntimeEvents,
+    isProvisioned = false,
+  ): Promise<Occupied> {
     await this.#turns.take();
     const [runtime, code] = await Promise.all([this.runtime(version), this.#code(version)]);
-    if (!runtime.link) return this.#occupyHttp(version, runtime, code, logStream, events);
+    const type = isProvisioned ? "provisioned-concurrency" : "on-demand";
+    const makeVariables = (api: string) => this.#variables(version, runtime, logStream, api, type);
+    if (!runtime.link) return this.#occupyHttp(version, runtime, code, makeVariables, events);
     const restored = await this.#occupySnapshot(version, runtime, code, logStream, events);
-    return restored ?? this.#occupyLink(version, runtime, code, logStream, events);
+    return restored ?? this.#occupyLink(version, runtime, code, makeVariables, events);
   }
 
   /** The version is gone: so are its snapshot and the sandboxes that wait with it. */
@@ -172,11 +180,11 @@ export class Occupier {
     version: FunctionVersion,
     runtime: RuntimeAvailable,
     code: CodeMounts,
-    logStream: string,
+    variables: (api: string) => Record<string, string>,
     events: RuntimeEvents,
   ): Promise<Occupied> {
     const { pool } = this.#options;
-    const makeVariables = () => this.#variables(version, runtime, logStream, this.#sharedApiAddress());
+    const makeVariables = () => variables(this.#sharedApiAddress());
     const kind = kindOf(runtime, version);
     const generic = needsOwnBoot(version)
       ? await pool.create({ ...kind.spec, zygote: false, environment: makeVariables() })
@@ -204,7 +212,7 @@ export class Occupier {
     version: FunctionVersion,
     runtime: RuntimeAvailable,
     code: CodeMounts,
-    logStream: string,
+    variables: (api: string) => Record<string, string>,
     events: RuntimeEvents,
   ): Promise<Occupied> {
     const { driver, network, runtimeApi, nextId } = this.#options;
@@ -219,7 +227,7 @@ export class Occupier {
         id: nextId(),
         root: runtime.root,
         command: [entrypoint],
-        environment: this.#variables(version, runtime, logStream, own?.address ?? this.#sharedApiAddress()),
+        environment: variables(own?.address ?? this.#sharedApiAddress()),
         memoryMb: version.memoryMb,
         ephemeralStorageMb: version.ephemeralStorageMb,
         code,
@@ -248,7 +256,7 @@ export class Occupier {
     runtime: RuntimeAvailable,
     logStream: string,
     api: string,
-    initializationType: InitializationType = "on-demand",
+    initializationType: InitializationType,
   ): Record<string, string> {
     const { network, region, credentials } = this.#options;
     return environmentVariables(version, {

@@ -14,10 +14,11 @@ import { entrypointFailure, failurePayload } from "../environment/failures.ts";
 import { jsonLines, textLines, type PlatformLines } from "../environment/platform-lines.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
-import type { FunctionConcurrency } from "./concurrency.ts";
+import type { FunctionConcurrency, ProvisionedState } from "./concurrency.ts";
 import { Fleet, type Waiter } from "./fleet.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
+import { Provisioner } from "./provisioner.ts";
 import type { WarmPool } from "./warm-pool.ts";
 
 export interface PlacementOptions {
@@ -45,6 +46,8 @@ export type InvocationOrigin = "caller" | "queue";
  */
 const ABOUT_TO_SERVE_LOOK_MS = 5;
 const ABOUT_TO_SERVE_LOOKS_MAX = 4;
+/** What AWS says of a version that cannot be initialised. */
+const FUNCTION_INIT_FAILURE = "FUNCTION_ERROR_INIT_FAILURE";
 /** Environments that are started ahead of time at once: whoever waits for one has most of the machine. */
 const PREWARMS_MAX = 2;
 
@@ -58,6 +61,7 @@ export class Placement {
   readonly #fleets = new Map<string, Fleet>();
   /** Every environment that is not gone yet, those of dissolved fleets included. */
   readonly #environments = new Set<Environment>();
+  readonly #provisioner: Provisioner;
   /** Environments that are being started ahead of time. */
   #prewarming = 0;
   /** No further invocation is let in. */
@@ -69,6 +73,10 @@ export class Placement {
     this.#options = options;
     const { accountConcurrency, rates } = options;
     this.#admission = new Admission({ ...rates, accountConcurrency });
+    this.#provisioner = new Provisioner({
+      clock: options.clock,
+      start: (fleet) => this.#startProvisioned(fleet),
+    });
     options.keepAlive.start({
       fleets: () => this.#fleets.values(),
       prewarm: (fleet) => this.#prewarm(fleet),
@@ -85,7 +93,7 @@ export class Placement {
   counts(): { environments: number; idle: number } {
     let [environments, idle] = [0, 0];
     for (const { state } of this.#environments) if (state !== "SHUTTING_DOWN") environments += 1;
-    for (const fleet of this.#fleets.values()) idle += fleet.idle.length;
+    for (const fleet of this.#fleets.values()) idle += fleet.idle.length + fleet.provisionedIdle.length;
     return { environments, idle };
   }
 
@@ -104,15 +112,17 @@ export class Placement {
     const fleet = this.#fleet(version);
     const nowMs = clock.monotonicMs();
     this.#admission.enter(fleet.account, nowMs, origin === "caller");
-    keepAlive.begin(fleet, nowMs);
+    // Keep-alive learns from what provisioned concurrency does not serve: that is what it keeps environments for.
+    const isProvisioned = fleet.provisionedIdle.length > 0;
+    if (!isProvisioned) keepAlive.begin(fleet, nowMs);
     try {
-      for (let found = fleet.idle.pop(); found; found = fleet.idle.pop()) {
+      for (let found = fleet.nextIdle(); found; found = fleet.nextIdle()) {
         if (found.state === "FROZEN") await found.wake();
         if (found.state === "IDLE") return await found.invoke(invocation);
       }
       return await this.#coldStart(fleet, invocation);
     } finally {
-      keepAlive.end(fleet);
+      if (!isProvisioned) keepAlive.end(fleet);
       this.#admission.leave(fleet.account);
     }
   }
@@ -143,6 +153,14 @@ export class Placement {
   configure({ provisioned, ...settings }: FunctionConcurrency): void {
     const counts = provisioned.map(({ version, count }) => [version.version, count] as const);
     this.#admission.configure({ ...settings, provisioned: new Map(counts) });
+    const wanted = provisioned.map(({ version, count }) => [this.#fleet(version), count] as const);
+    this.#provisioner.configure(settings.functionArn, new Map(wanted));
+  }
+
+  /** What there is of a version's provisioned concurrency. */
+  provisioned(functionArn: string, version: string): ProvisionedState {
+    const fleet = this.#fleets.get(`${functionArn}:${version}`);
+    return fleet ? this.#provisioner.state(fleet) : { allocated: 0, available: 0 };
   }
 
   /** Prepares for a function's first invocation: its runtime's pool. Failures are the invocation's to tell. */
@@ -158,6 +176,7 @@ export class Placement {
   /** Takes nothing new, lets what runs finish for `drainMs`, then ends every environment. */
   async close(drainMs: number): Promise<void> {
     this.#closed = true;
+    this.#provisioner.stop();
     const { clock } = this.#options;
     const deadlineMs = clock.monotonicMs() + drainMs;
     while (this.#admission.running > 0 && clock.monotonicMs() < deadlineMs)
@@ -182,7 +201,8 @@ export class Placement {
   }
 
   #dissolve(fleet: Fleet, reason: string): void {
-    for (const environment of fleet.idle.splice(0)) void environment.shutdown(reason);
+    for (const environment of [...fleet.idle.splice(0), ...fleet.provisionedIdle.splice(0)])
+      void environment.shutdown(reason);
   }
 
   /**
@@ -250,6 +270,26 @@ export class Placement {
     }
   }
 
+  /** For provisioned concurrency. Never rejects; answers why there is none, in the words of its status. */
+  async #startProvisioned(fleet: Fleet): Promise<string | undefined> {
+    const { pool, logger } = this.#options;
+    pool.coldStartBegins();
+    try {
+      const environment = this.#newEnvironment(fleet, true);
+      const init = await environment.start();
+      if (init.status !== "ready" || environment.state !== "IDLE") return FUNCTION_INIT_FAILURE;
+      this.#becameIdle(fleet, environment);
+      return undefined;
+    } catch (thrown) {
+      if (thrown instanceof InvalidEntrypoint) return FUNCTION_INIT_FAILURE;
+      const error = coerceError(thrown);
+      logger.warn("an environment could not be built", { function: fleet.version.name, error });
+      return error instanceof AwsError ? error.message : "INTERNAL_FAILURE";
+    } finally {
+      pool.coldStartEnded();
+    }
+  }
+
   /** AWS repeats a failed init once, inside the invocation and under the function's timeout. */
   #repeatInit(fleet: Fleet): void {
     const waiter = fleet.take();
@@ -284,7 +324,7 @@ export class Placement {
     reject(serviceException());
   }
 
-  #newEnvironment(fleet: Fleet): Environment {
+  #newEnvironment(fleet: Fleet, isProvisioned = false): Environment {
     const { clock, occupier, region, logger, mayLog } = this.#options;
     const { version } = fleet;
     const stream = logStreamName(clock.nowMs(), version.version);
@@ -299,23 +339,26 @@ export class Placement {
       function: version,
       clock,
       log,
-      lines: this.#lines(version, region),
-      occupy: (events) => occupier.occupy(version, stream, events),
+      lines: this.#lines(version, region, isProvisioned),
+      isProvisioned,
+      occupy: (events) => occupier.occupy(version, stream, events, isProvisioned),
       onEnded: () => this.#remove(fleet, environment),
       onIdle: () => this.#becameIdle(fleet, environment),
       onFault: (error) => logger.error("a sandbox could not be removed", { function: version.name, error }),
     });
     fleet.all.add(environment);
+    if (isProvisioned) fleet.provisioned?.all.add(environment);
     this.#environments.add(environment);
     void environment.gone.then(() => this.#environments.delete(environment));
     return environment;
   }
 
-  #lines(version: FunctionVersion, region: string): PlatformLines {
+  #lines(version: FunctionVersion, region: string, isProvisioned: boolean): PlatformLines {
     const subject = {
       functionName: version.name,
       version: version.version,
       region,
+      isProvisioned,
       runtimeVersion: `${version.runtime.replace(/^(nodejs|python|java|dotnet|ruby)/, "$1:").replace(/\.x$/, "")}.v1`,
     };
     const { format, systemLevel } = version.logging;
@@ -326,14 +369,14 @@ export class Placement {
     // Who waits for an old revision was admitted when it was the current one.
     if (fleet.isAwaited || !(fleet.isRetired || this.#closed)) {
       fleet.offer(environment);
+      if (environment.isProvisioned) this.#provisioner.tend(fleet);
       this.#options.keepAlive.becameIdle(fleet);
     } else void environment.shutdown("a newer revision took over");
   }
 
   #remove(fleet: Fleet, environment: Environment): void {
-    fleet.all.delete(environment);
-    const at = fleet.idle.indexOf(environment);
-    if (at >= 0) fleet.idle.splice(at, 1);
+    fleet.remove(environment);
+    if (environment.isProvisioned) this.#provisioner.tend(fleet);
   }
 }
 

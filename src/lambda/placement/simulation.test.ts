@@ -1,5 +1,6 @@
 // Goal: placement keeps its promises under any order of invocations, answers, deaths, revisions, freezes and time.
-// Method: a seeded random walk over placement with its real pool and occupier, a scripted driver and a manual clock.
+// Method: a seeded random walk over placement with its real pool and occupier, a scripted driver and a manual clock; what is
+// reserved and provisioned changes all the time.
 // Half of the seeds have environments kept for a fixed time, half as their arrivals advise. After each step: one invocation
 // in an environment at a time, of its own revision; no more than the limit; every answer is the caller's own. In the end:
 // everybody was answered, every sandbox was destroyed. A failure names its seed.
@@ -131,6 +132,15 @@ class Simulation {
     else this.problems.push(`${id} was answered with ${outcome.payload.toString()}`);
   }
 
+  /** Within the limit together, as the control plane sees to it. */
+  configure(): void {
+    const name = this.pick(FUNCTIONS) ?? "a";
+    const version = this.version(name);
+    const provisioned = this.chance(0.6) ? [{ version, count: 1 + Math.floor(this.random() * 2) }] : [];
+    const reserved = this.chance(0.3) ? { reserved: Math.floor(this.random() * 3) + 1 } : {};
+    this.world.placement.configure({ functionArn: version.functionArn, provisioned, ...reserved });
+  }
+
   async step(): Promise<void> {
     const { driver, placement } = this.world;
     const alive = [...driver.alive];
@@ -146,7 +156,8 @@ class Simulation {
       this.revisions.set(name, (this.revisions.get(name) ?? 1) + 1);
       const { functionArn, version, revisionId } = this.version(name);
       placement.retire(functionArn, version, this.chance(0.2) ? undefined : revisionId);
-    } else if (chance < 0.94) {
+    } else if (chance < 0.93) this.configure();
+    else if (chance < 0.94) {
       driver.broken = !driver.broken;
       if (driver.broken) driver.die();
     } else if (chance < 0.96) this.isShortOfMemory = !this.isShortOfMemory;
