@@ -16,7 +16,7 @@ import {
 import { sdkBundle } from "../support/bundles.ts";
 import { call, deploy, eventually, runtimesAtHand, sharedRuntimes } from "../support/functions.ts";
 import { runtimesOf } from "../support/processes.ts";
-import { startTestServer, type TestServer } from "../support/server.ts";
+import { createRole, startTestServer, type TestServer } from "../support/server.ts";
 
 const SETTINGS = { MemorySize: 512, Timeout: 30, SnapStart: { ApplyOn: "PublishedVersions" } } as const;
 
@@ -125,7 +125,13 @@ describe("SnapStart", async () => {
       return answer.FunctionName;`;
     const source = `import * as lambdaModule from "@aws-sdk/client-lambda";\n`;
     const files = { "index.js": sdkBundle(body, "cjs", source) };
-    await deploy(server.lambda(), "sdk", { ...SETTINGS, files });
+    const statement = {
+      Effect: "Allow",
+      Action: ["lambda:GetFunctionConfiguration", "logs:*"],
+      Resource: "*",
+    };
+    const Role = await createRole(server, "sdk", { Version: "2012-10-17", Statement: [statement] });
+    await deploy(server.lambda(), "sdk", { ...SETTINGS, files, Role });
     assert.equal((await publish("sdk")).SnapStart?.OptimizationStatus, "On");
     const { body: answer, text } = await call(server.lambda(), "sdk", { name: "sdk" }, { Qualifier: "1" });
     assert.equal(answer, "sdk", text);
