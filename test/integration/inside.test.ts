@@ -219,9 +219,10 @@ exports.handler = async ({ mb }) => {
       errorMessage: `RequestId: ${failed.requestId} Error: Task timed out after 1.00 seconds`,
     });
     const messages = await logOf("slow-init", /^REPORT/);
+    // A timer may fire a fraction of a millisecond before the finer clock has reached its time.
     assert(
       messages.some((message) =>
-        /^INIT_REPORT Init Duration: 10\d{3}\.\d\d ms\tPhase: init\tStatus: timeout$/.test(message),
+        /^INIT_REPORT Init Duration: (9999|10\d{3})\.\d\d ms\tPhase: init\tStatus: timeout$/.test(message),
       ),
       messages.join("\n"),
     );
