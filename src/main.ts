@@ -4,7 +4,8 @@
  */
 import { join } from "node:path";
 import type { Configuration } from "./cli/configuration.ts";
-import { becomeServerUser, prepareDataDirectory, raisePriority } from "./cli/privileges.ts";
+import { launch, type Launched } from "./cli/launch.ts";
+import { becomeServerUser, raisePriority } from "./cli/privileges.ts";
 import { AccessControl } from "./iam/access-control.ts";
 import { answerWhy } from "./iam/why.ts";
 import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
@@ -29,9 +30,6 @@ import { availableMemoryBytes, KeepAlive } from "./lambda/placement/keep-alive.t
 import { Occupier } from "./lambda/placement/occupier.ts";
 import { Placement } from "./lambda/placement/placement.ts";
 import { WarmPool } from "./lambda/placement/warm-pool.ts";
-import { createRuntimeCatalogue } from "./lambda/runtimes/catalogue.ts";
-import { startSurvey } from "./lambda/runtimes/start-survey.ts";
-import { chooseDriver } from "./lambda/sandbox/drivers.ts";
 import type { SandboxDriver } from "./lambda/sandbox/sandbox.ts";
 import { createIam } from "./services/iam/iam.ts";
 import { createLogs } from "./services/logs/logs.ts";
@@ -63,36 +61,21 @@ const MEMORY_RESERVE_BYTES = 512 * 1024 * 1024;
 const ENVIRONMENT_AGE_MS_MAX = 12 * 60 * 60_000;
 const POOL_TOTAL_MAX = 200;
 
-export async function startServer(configuration: Configuration, logger: Logger): Promise<RunningServer> {
-  const { dataDirectory, runtimesDirectory, region, accountId } = configuration;
+export async function startServer(
+  configuration: Configuration,
+  logger: Logger,
+  { codeDirectory, runtimes, choosing }: Launched = launch(configuration, logger),
+): Promise<RunningServer> {
+  const { dataDirectory, region, accountId } = configuration;
   const clock = systemClock;
   const closers: (() => Promise<void> | void)[] = [];
   const close = async () => {
     for (let next = closers.pop(); next; next = closers.pop()) await next();
   };
   try {
-    const codeDirectory = join(dataDirectory, "code");
-    prepareDataDirectory(dataDirectory, [runtimesDirectory, codeDirectory]);
-    const runtimes = createRuntimeCatalogue({
-      cacheDirectory: runtimesDirectory,
-      clock,
-      logger,
-      ...(process.getuid?.() === 0
-        ? { survey: startSurvey((error) => logger.warn("cannot look for interpreters as root", { error })) }
-        : {}),
-    });
-    // Without walls there is nothing that needs root: the processes themselves must not have it.
-    if (configuration.driver === "process") becomeServerUser(dataDirectory);
-    const choosing = chooseDriver({
-      ...configuration,
-      codeDirectory,
-      runtimesDirectories: [runtimesDirectory, ...runtimes.folders()],
-      clock,
-      logger,
-    });
     closers.push(() => closeOpened(choosing.then((chosen) => chosen.driver)));
     raisePriority();
-    // The spawner has been started in this turn and boots while the store opens, which is the server's user's.
+    // The spawner has been started and boots while the store opens, which is the server's user's.
     becomeServerUser(dataDirectory);
     const opening = openSqliteStore({ directory: dataDirectory, clock, port: configuration.port });
     const openingBlobs = openFileBlobStore({ directory: codeDirectory, clock });

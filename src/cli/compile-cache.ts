@@ -6,8 +6,9 @@
  */
 import { enableCompileCache, flushCompileCache } from "node:module";
 import { join } from "node:path";
+import { PACKAGE_FOLDER } from "../kernel/package-folder.ts";
 
-const FOLDER = join(import.meta.dirname, "..", "..", "node_modules", ".cache", "hornero");
+const FOLDER = join(PACKAGE_FOLDER, "node_modules", ".cache", "hornero");
 
 /** Modules that are loaded from now on come from the cache. Without effect where the folder cannot be written or read. */
 export function useCompileCache(): void {

@@ -1,5 +1,6 @@
 /** The function that a first start leaves behind, ready to invoke. */
 import { join } from "node:path";
+import { PACKAGE_FOLDER } from "../kernel/package-folder.ts";
 import type { RunningServer } from "../main.ts";
 import { AwsClient } from "./aws-client.ts";
 import type { Configuration } from "./configuration.ts";
@@ -8,7 +9,7 @@ import { isNotFound } from "./errors.ts";
 import { detectShape, zipFolder } from "./package-function.ts";
 
 export const EXAMPLE_NAME = "hello";
-const EXAMPLE_FOLDER = join(import.meta.dirname, "..", "..", "examples", EXAMPLE_NAME);
+const EXAMPLE_FOLDER = join(PACKAGE_FOLDER, "examples", EXAMPLE_NAME);
 
 /** Deploys it unless a function of that name is there. Answers its name. */
 export async function deployExample(

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { PACKAGE_FOLDER } from "../kernel/package-folder.ts";
 import { useCompileCache } from "./compile-cache.ts";
 import { report } from "./errors.ts";
 
@@ -204,8 +205,7 @@ try {
   process.exitCode = report(error, process.stderr);
 }
 
-/** Of the package, which is two folders up from here both as a source and compiled. */
 function version(): string {
-  const path = join(import.meta.dirname, "..", "..", "package.json");
+  const path = join(PACKAGE_FOLDER, "package.json");
   return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
 }

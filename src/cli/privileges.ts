@@ -15,13 +15,12 @@ import {
 } from "node:fs";
 import { setPriority } from "node:os";
 import { join } from "node:path";
+import { PACKAGE_FOLDER } from "../kernel/package-folder.ts";
 import { keepCompileCache } from "./compile-cache.ts";
 
 const SERVER_USER = "hornero";
 /** Three times the weight of a function's process. */
 const SERVER_NICE = -5;
-/** The package's folder: this file is PACKAGE/src/cli/. */
-const PACKAGE_DIRECTORY = join(import.meta.dirname, "..", "..");
 
 interface User {
   readonly uid: number;
@@ -61,11 +60,11 @@ export function becomeServerUser(dataDirectory: string): void {
   process.env["HOME"] = dataDirectory;
   process.env["USER"] = SERVER_USER;
   try {
-    accessSync(join(PACKAGE_DIRECTORY, "package.json"), constants.R_OK);
+    accessSync(join(PACKAGE_FOLDER, "package.json"), constants.R_OK);
     accessSync(dataDirectory, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     throw new Error(
-      `the user '${SERVER_USER}' cannot read ${PACKAGE_DIRECTORY} or use ${dataDirectory}: ` +
+      `the user '${SERVER_USER}' cannot read ${PACKAGE_FOLDER} or use ${dataDirectory}: ` +
         "put them where every user may enter the folders above them, such as /opt and /var/lib",
       { cause: error },
     );

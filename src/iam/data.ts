@@ -1,6 +1,7 @@
 /** The generated files of models/iam-data, each read once and only when it is needed. `models/iam.ts` writes them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { PACKAGE_FOLDER } from "../kernel/package-folder.ts";
 
 /** What a service lets policies speak of; named by the prefix of its actions. */
 export interface ServiceActions {
@@ -30,7 +31,7 @@ export interface ManagedPolicyData {
   readonly document: { readonly Version: string; readonly Statement: unknown };
 }
 
-const DATA = join(import.meta.dirname, "..", "..", "models", "iam-data");
+const DATA = join(PACKAGE_FOLDER, "models", "iam-data");
 let services: Readonly<Record<string, ServiceActions>> | undefined;
 let managed: Readonly<Record<string, ManagedPolicyData>> | undefined;
 

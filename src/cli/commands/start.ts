@@ -1,10 +1,10 @@
 import type { Command } from "commander";
 import { systemClock } from "../../kernel/clock.ts";
-import { startServer, type RunningServer } from "../../main.ts";
+import type { RunningServer } from "../../main.ts";
 import { createLogger, type Logger } from "../../telemetry/logger.ts";
 import { banner } from "../banner.ts";
 import { readConfiguration, type Configuration, type Options } from "../configuration.ts";
-import { deployExample } from "../example.ts";
+import { launch } from "../launch.ts";
 import { removeServerFile, writeServerFile } from "../server-file.ts";
 
 /** Runs the server until a signal; resolves when everything is down. */
@@ -18,7 +18,9 @@ export async function start(options: Options, _command: Command): Promise<void> 
   });
   const startedMs = performance.now();
   const stopped = stopSignal();
-  const server = await startServer(configuration, logger);
+  const launched = launch(configuration, logger);
+  const { startServer } = await import("../../main.ts");
+  const server = await startServer(configuration, logger, launched);
   publish(configuration, server);
   const readyMs = performance.now() - startedMs;
   const example = configuration.example ? await tryExample(server, configuration, logger) : undefined;
@@ -63,6 +65,7 @@ async function tryExample(
   logger: Logger,
 ): Promise<string | undefined> {
   try {
+    const { deployExample } = await import("../example.ts");
     return await deployExample(server, configuration);
   } catch (error) {
     logger.warn("the example function could not be deployed", { error });

@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { basename, delimiter, dirname, join } from "node:path";
 import type { Clock } from "../../kernel/clock.ts";
+import { PACKAGE_FOLDER } from "../../kernel/package-folder.ts";
 import { MEMORY_MB_PER_VCPU } from "../../limits.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { RuntimeRoot } from "../sandbox/sandbox.ts";
@@ -81,12 +82,10 @@ const COMPILE_CACHE_SINCE = 22;
 /** Every sandbox shows the system's own programs as they are. */
 const SYSTEM_FOLDERS = new Set(["/bin", "/usr/bin", "/sbin", "/usr/sbin"]);
 
-/** The package's folder: this file is PACKAGE/src/lambda/runtimes/, or PACKAGE/dist/lambda/runtimes/ when compiled. */
-const PACKAGE_DIRECTORY = join(import.meta.dirname, "..", "..", "..");
 /** npm may put an installed package's dependencies beside it instead of into it. */
 const NODE_MODULES_DIRECTORIES = [
-  join(PACKAGE_DIRECTORY, "node_modules"),
-  ...(basename(dirname(PACKAGE_DIRECTORY)) === "node_modules" ? [dirname(PACKAGE_DIRECTORY)] : []),
+  join(PACKAGE_FOLDER, "node_modules"),
+  ...(basename(dirname(PACKAGE_FOLDER)) === "node_modules" ? [dirname(PACKAGE_FOLDER)] : []),
 ];
 
 export function createRuntimeCatalogue(options: RuntimeCatalogueOptions): RuntimeCatalogue {
@@ -122,7 +121,7 @@ function interpreterFolders(environment: Readonly<Record<string, string | undefi
     .split(delimiter)
     .filter((folder) => folder.endsWith("/bin") && !SYSTEM_FOLDERS.has(folder))
     .map((folder) => dirname(folder));
-  const packages = [join(PACKAGE_DIRECTORY, "runtimes"), ...NODE_MODULES_DIRECTORIES];
+  const packages = [join(PACKAGE_FOLDER, "runtimes"), ...NODE_MODULES_DIRECTORIES];
   const all = [...packages, ...pythonInstallationFolders(environment), ...prefixes];
   return [...new Set(all)].filter((folder) => folder !== "/" && existsSync(folder));
 }
@@ -175,7 +174,7 @@ function interpreted(description: RuntimeDescription, search: InterpreterSearch)
     available: true,
     root: {
       key: `${id}-${found.version}`,
-      runtime: join(PACKAGE_DIRECTORY, "runtimes", family),
+      runtime: join(PACKAGE_FOLDER, "runtimes", family),
       ...(found.prefix === undefined ? {} : { lang: found.prefix }),
     },
     command: (memoryMb) =>

@@ -1,8 +1,7 @@
 import { spawn } from "node:child_process";
 import type { Socket } from "node:net";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { coerceError } from "../../kernel/deferred.ts";
+import { programFile } from "../../kernel/package-folder.ts";
 import type { InterpreterSearch } from "./interpreter.ts";
 
 /** By version, `3.12`. */
@@ -13,8 +12,7 @@ export type Survey = Readonly<Record<string, InterpreterSearch>>;
  * of its runtime. Resolves with an empty survey when it fails; rejects never.
  */
 export function startSurvey(onFailure: (error: Error) => void): Promise<Survey> {
-  const self = fileURLToPath(import.meta.url);
-  const program = fileURLToPath(new URL(`./survey${extname(self)}`, import.meta.url));
+  const program = programFile("lambda/runtimes/survey");
   const child = spawn("nice", ["-n", "19", process.execPath, program], { stdio: ["pipe", "pipe", "ignore"] });
   // It ends with this process, whose exit closes the pipe to it; and this process does not wait for it.
   child.unref();

@@ -3,7 +3,6 @@ import type { Clock } from "../../kernel/clock.ts";
 import { PORT_DEFAULT } from "../../limits.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { createBubblewrapDriver } from "./bubblewrap/driver.ts";
-import { createProcessDriver } from "./process/driver.ts";
 import { SandboxError, type EnvironmentNetwork, type SandboxDriver } from "./sandbox.ts";
 
 export interface DriverChoice {
@@ -28,7 +27,7 @@ const WITHOUT_WALLS = "run without walls around functions, for code of your own 
 export async function chooseDriver(
   choice: DriverChoice,
 ): Promise<{ driver: SandboxDriver; network: EnvironmentNetwork }> {
-  const driver = choice.driver === "process" ? processDriver(choice) : bubblewrapDriver(choice);
+  const driver = choice.driver === "process" ? await processDriver(choice) : bubblewrapDriver(choice);
   try {
     return { driver, network: await driver.start() };
   } catch (error) {
@@ -48,11 +47,12 @@ function bubblewrapDriver({ port, ...options }: DriverChoice): SandboxDriver {
   });
 }
 
-function processDriver({ host, clock, dataDirectory, logger }: DriverChoice): SandboxDriver {
+async function processDriver({ host, clock, dataDirectory, logger }: DriverChoice): Promise<SandboxDriver> {
   if (!LOOPBACK.has(host))
     throw new SandboxError("driver", `functions without walls are for loopback only, not for ${host}`, {
       hint: "use the bubblewrap driver, or listen on 127.0.0.1",
     });
   logger.warn("functions run WITHOUT walls: they can do whatever this user can");
+  const { createProcessDriver } = await import("./process/driver.ts");
   return createProcessDriver({ clock, dataDirectory });
 }

@@ -2,6 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { BoundedQueue } from "../../kernel/bounded-queue.ts";
 import type { Clock } from "../../kernel/clock.ts";
+import { programFile } from "../../kernel/package-folder.ts";
 import { StoreClosed, StoreFailure, StoreOverloaded } from "../store.ts";
 import type { UnpackJob, UnpackResult } from "./unpack-worker.ts";
 
@@ -68,8 +69,7 @@ export class UnpackPool {
 
   #start(): Thread | undefined {
     if (this.#threads.size === THREADS_MAX) return undefined;
-    const entry = import.meta.url.endsWith(".ts") ? "./unpack-worker.ts" : "./unpack-worker.js";
-    const worker = new Worker(new URL(entry, import.meta.url), {
+    const worker = new Worker(programFile("store/blobs/unpack-worker"), {
       name: "unpack",
       resourceLimits: THREAD_LIMITS,
     });

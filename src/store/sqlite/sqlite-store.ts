@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import { assert, unreachable } from "../../kernel/assert.ts";
 import type { Clock } from "../../kernel/clock.ts";
+import { programFile } from "../../kernel/package-folder.ts";
 import {
   StoreFailure,
   StoreLocked,
@@ -49,9 +50,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     port: options.port,
     databaseBytesMax: options.databaseBytesMax ?? DATABASE_BYTES_MAX_DEFAULT,
   };
-  // Beside this file, and compiled like it.
-  const entry = import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js";
-  const worker = new Worker(new URL(entry, import.meta.url), {
+  const worker = new Worker(programFile("store/sqlite/worker"), {
     name: "store",
     workerData: settings,
     resourceLimits: WORKER_LIMITS,

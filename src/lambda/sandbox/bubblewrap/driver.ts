@@ -8,7 +8,7 @@ import { join } from "node:path";
 import type { Clock } from "../../../kernel/clock.ts";
 import { coerceError, deferred } from "../../../kernel/deferred.ts";
 import type { Logger } from "../../../telemetry/logger.ts";
-import { prepareCgroups } from "../cgroups.ts";
+import { prepareCgroups } from "../prepare-cgroups.ts";
 import {
   SandboxError,
   type CodeMounts,

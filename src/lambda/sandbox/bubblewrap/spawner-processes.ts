@@ -3,8 +3,7 @@
  * more are started with the first one and wait as a shell that does nothing but `read`, until the one before has died.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { extname } from "node:path";
-import { fileURLToPath } from "node:url";
+import { programFile } from "../../../kernel/package-folder.ts";
 import { SandboxError } from "../sandbox.ts";
 import type { StartMessage } from "../spawner/protocol.ts";
 
@@ -71,13 +70,11 @@ export class SpawnerProcesses {
   }
 
   #spawn(wrapper: readonly string[], start: StartMessage): ChildProcess {
-    const self = fileURLToPath(import.meta.url);
-    const main = fileURLToPath(new URL(`../spawner/main${extname(self)}`, import.meta.url));
     const user = isRoot() ? [] : ["--user", "--map-root-user"];
     const [command = "", ...args] = [
       ...wrapper,
       ...["unshare", ...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"],
-      ...["--", this.#node, ...NODE_FLAGS, main, JSON.stringify(start)],
+      ...["--", this.#node, ...NODE_FLAGS, programFile("lambda/sandbox/spawner/main"), JSON.stringify(start)],
     ];
     return spawn(command, args, {
       // Nothing of the server's environment: it may hold secrets, and variables that change how Node starts.

@@ -1,6 +1,5 @@
 /** Files of the cgroup file systems: a write is a command to the kernel, and its error is the kernel's answer. */
 import { closeSync, constants, mkdirSync, openSync, readFileSync, rmdirSync, writeSync } from "node:fs";
-import koffi from "koffi";
 
 /** Making and removing a group. A port, because on any other file system a new folder is empty and a full one stays. */
 export interface GroupFolders {
@@ -62,14 +61,4 @@ export function readPids(group: string): number[] {
 
 export function killAll(pids: readonly number[]): void {
   for (const pid of pids) tolerate(["ESRCH"], () => process.kill(pid, "SIGKILL"));
-}
-
-const LOCK_EXCLUSIVE_NO_WAIT = 2 | 4; // LOCK_EX | LOCK_NB
-const flock: (file: number, operation: number) => number = koffi.load(null).func("int flock(int, int)");
-
-/** flock(2) on an open file: false when another process holds it. The kernel frees it when the holder ends, however it ends. */
-export function tryLock(file: number): boolean {
-  if (flock(file, LOCK_EXCLUSIVE_NO_WAIT) === 0) return true;
-  if (koffi.errno() === koffi.os.errno["EAGAIN"]) return false;
-  throw new Error(`flock failed with errno ${koffi.errno()}`);
 }

@@ -9,7 +9,8 @@ import { closeSync, fstatSync, openSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { assert } from "../../../kernel/assert.ts";
 import type { Cgroup, CgroupTree, CgroupWalls } from "./cgroup.ts";
-import { tolerate, tryLock, type GroupFolders } from "./files.ts";
+import { tolerate, type GroupFolders } from "./files.ts";
+import { tryLock } from "./lock.ts";
 
 const CLAIM_ATTEMPTS_MAX = 16;
 
