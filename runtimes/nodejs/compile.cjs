@@ -1,6 +1,6 @@
 "use strict";
 /**
- * Runs when a function's code is published: compiles its files without running any of them, and sends V8's code cache
+ * `node compile.cjs HANDLER` runs when a function's code is published: compiles its files without running any of them, and sends V8's code cache
  * over the link. Started with the flags that its environments have, because V8 takes no cache made under others.
  *
  * CommonJS files are compiled one by one. An ES module is compiled by linking its graph behind a module that throws
@@ -24,7 +24,8 @@ const SOURCE_BYTES_MIN = 4096;
 class Stop extends Error {}
 
 async function main() {
-  const { LAMBDA_TASK_ROOT: taskRoot, _HANDLER: handler } = process.env;
+  const { LAMBDA_TASK_ROOT: taskRoot } = process.env;
+  const [, , handler] = process.argv;
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "compile-"));
   try {
     Module.enableCompileCache(folder);

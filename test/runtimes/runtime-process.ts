@@ -89,10 +89,11 @@ export class RuntimeProcess {
     taskRoot: string,
     handler: string,
     environment: Record<string, string> = {},
+    places: { readonly layersRoot?: string; readonly artefacts?: string } = {},
   ): Promise<{ type: number | undefined; body: Buffer; logs: LogEvent[] }> {
     const booted = await this.frame();
     if (booted?.type !== FRAME.BOOTED) throw new Error(`not booted: ${booted?.type} ${this.stderr}`);
-    const message = { environment: { ...FUNCTION_VARIABLES, ...environment }, handler, taskRoot };
+    const message = { environment: { ...FUNCTION_VARIABLES, ...environment }, handler, taskRoot, ...places };
     writeFrame(this.link, FRAME.SPECIALISE, Buffer.from(JSON.stringify(message)));
     const logs: LogEvent[] = [];
     for (;;) {

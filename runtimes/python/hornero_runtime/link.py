@@ -19,6 +19,9 @@ FRAME_INIT_ERROR = 18
 FRAME_RESPONSE = 19
 FRAME_ERROR = 20
 FRAME_LOG = 21
+FRAME_FILE = 32
+FRAME_PREPARED = 33
+FRAME_NOT_PREPARED = 34
 
 # The platform's bound of a frame; a longer one means that the stream is out of step.
 _FRAME_BYTES_MAX = 16 * 1024 * 1024

@@ -7,6 +7,7 @@ import struct
 import sys
 import time
 
+from .bytecode import is_below, use_bytecode
 from .context import LambdaContext
 from .errors import RuntimeFault, describe
 from .handler import load_handler
@@ -55,13 +56,17 @@ def await_function(link):
 
 
 def specialise(link, message):
-    """Becomes the runtime of one function: {environment, handler, taskRoot}. Returns the Function; when it cannot be
-    loaded, the platform is told and the process ends."""
+    """Becomes the runtime of one function: {environment, handler, taskRoot, layersRoot?, artefacts?}. Returns the
+    Function; when it cannot be loaded, the platform is told and the process ends."""
     os.environ.update(message["environment"])
     time.tzset()
     task_root = message["taskRoot"]
+    layers_root = message.get("layersRoot", "/opt")
     os.chdir(task_root)
-    sys.path[:] = _search_path(task_root)
+    sys.path[:] = _search_path(task_root, layers_root)
+    _forget_finders(task_root, layers_root)
+    if "artefacts" in message:
+        use_bytecode(message["artefacts"], task_root, layers_root)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
     output = sys.stdout
@@ -77,7 +82,7 @@ def specialise(link, message):
     return Function(handler, request_filter, output)
 
 
-def _search_path(task_root):
+def _search_path(task_root, layers_root):
     """Lambda's order: the function, its layers, PYTHONPATH, the runtime, the standard library, installed packages."""
     version = "python%d.%d" % sys.version_info[:2]
     configured = os.environ.get("PYTHONPATH", "").split(":")
@@ -85,14 +90,21 @@ def _search_path(task_root):
     own = [path for path in sys.path if path.startswith((sys.base_prefix + os.sep, "/usr/"))]
     order = [
         task_root,
-        "/opt/python/lib/%s/site-packages" % version,
-        "/opt/python",
+        "%s/python/lib/%s/site-packages" % (layers_root, version),
+        "%s/python" % layers_root,
         *filter(None, configured),
         _RUNTIME_FOLDER,
         *own,
         *site.getsitepackages([sys.base_prefix]),
     ]
     return list(dict.fromkeys(order))
+
+
+def _forget_finders(*roots):
+    """What the interpreter has found below these folders while the function's code was not there yet."""
+    for path in list(sys.path_importer_cache):
+        if any(is_below(path, root) for root in roots):
+            del sys.path_importer_cache[path]
 
 
 def serve(link, function):

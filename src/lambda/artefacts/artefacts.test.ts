@@ -20,11 +20,10 @@ const RUNTIME: RuntimeAvailable = {
   available: true,
   root: { key: "nodejs24.x-24.0.0" },
   command: () => ["/var/lang/bin/node"],
-  compile: (memoryMb) => [
-    "/var/lang/bin/node",
-    `--max-old-space-size=${memoryMb}`,
-    "/var/runtime/compile.cjs",
-  ],
+  compile: {
+    command: (memoryMb, handler) => ["/var/lang/bin/node", `--heap=${memoryMb}`, "compile.cjs", handler],
+    layers: false,
+  },
   version: "24.0.0",
   snapshot: { build: () => ["/bin/sh", "build"], restore: () => ["/var/lang/bin/node", "restore"] },
   environment: { PATH: "/bin" },
@@ -42,7 +41,11 @@ const compiles = (sandbox: FakeSandbox) => {
   sandbox.send(FRAME.PREPARED);
 };
 
-async function open(t: TestContext, script: (sandbox: FakeSandbox) => void = compiles) {
+async function open(
+  t: TestContext,
+  script: (sandbox: FakeSandbox) => void = compiles,
+  runtime: RuntimeAvailable = RUNTIME,
+) {
   const directory = mkdtempSync(join(tmpdir(), "hornero-artefacts-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const specs: SandboxSpec[] = [];
@@ -69,7 +72,7 @@ async function open(t: TestContext, script: (sandbox: FakeSandbox) => void = com
         return sandbox;
       },
     } as unknown as SandboxDriver,
-    runtimes: { find: async () => RUNTIME },
+    runtimes: { find: async () => runtime },
     codeFolder: async (sha256Hex) => `/code/${sha256Hex}`,
     region: "us-east-1",
     clock,
@@ -87,7 +90,7 @@ test("are made once for the same code, interpreter and memory, without the funct
   await Promise.all([artefacts.prepare(version, ZIP_BYTES), artefacts.prepare(version, ZIP_BYTES)]);
   await artefacts.prepare(fakeVersion({ name: "another" }), ZIP_BYTES);
   assert.equal(specs.length, 1);
-  assert.deepEqual(specs[0]?.environment, { PATH: "/bin", _HANDLER: "index.handler" });
+  assert.deepEqual(specs[0]?.environment, { PATH: "/bin" });
   assert.deepEqual(specs[0]?.code, { task: `/code/${version.codeSha256Hex}`, layers: [] });
   assert.deepEqual(sandboxes[0]?.calls, ["destroy"]);
   const folder = artefacts.find(version, RUNTIME) ?? "";
@@ -105,6 +108,22 @@ test("are not made of little code", async (t) => {
   const { artefacts, specs } = await open(t);
   await artefacts.prepare(fakeVersion(), 1000);
   assert.equal(specs.length, 0);
+});
+
+test("are made of little code that has layers, where layers are compiled", async (t) => {
+  const version = fakeVersion({ layerSha256Hex: ["b".repeat(64)] });
+  const without = await open(t);
+  await without.artefacts.prepare(version, 1000);
+  assert.equal(without.specs.length, 0);
+  const compile = { command: () => ["/var/lang/bin/python3.13", "compile_code.py"], layers: true };
+  const runtime = { ...RUNTIME, compile };
+  const { artefacts, specs } = await open(t, compiles, runtime);
+  await artefacts.prepare(version, 1000);
+  assert.deepEqual(specs[0]?.code?.layers, [`/code/${"b".repeat(64)}`]);
+  for (const same of [{ memoryMb: 256 }, { handler: "other.handler" }])
+    assert.ok(artefacts.find({ ...version, ...same }, runtime), "it depends on neither");
+  for (const other of [{ layerSha256Hex: [] }, { layerSha256Hex: ["c".repeat(64)] }])
+    assert.equal(artefacts.find({ ...version, ...other }, runtime), undefined);
 });
 
 const FAILURES: readonly (readonly [what: string, script: (sandbox: FakeSandbox) => void])[] = [

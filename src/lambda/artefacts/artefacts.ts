@@ -1,9 +1,9 @@
 /**
  * What is made of a function's code when it is published, so that its environments start faster.
  *
- * - V8's code cache: made by a program of ours that compiles the code and never runs it, with the interpreter and the flags
- *   of the function's environments. Kept by everything that it depends on: functions with the same code, interpreter and
- *   memory share it.
+ * - Compiled code, V8's code cache or Python's bytecode: made by a program of ours that compiles the code and never runs it,
+ *   with the interpreter and the flags of the function's environments. Kept by everything that it depends on: functions
+ *   with the same code, interpreter and flags share it.
  * - The snapshot of a version with SnapStart: the function's own init phase runs, in a sandbox with its variables and limits.
  *   What its code leaves in the snapshot is run by environments of that version and of nobody else.
  *
@@ -24,7 +24,7 @@ import { buildVariables, snapshotLog } from "./snapshots.ts";
 /** Loading less code than that takes no time that could be saved. */
 const ZIP_BYTES_MIN = 16 * 1024;
 const COMPILE_TIMEOUT_MS = 30_000;
-/** A function becomes active without waiting longer than this for its code cache. Ours. */
+/** A function becomes active without waiting longer than this for its compiled code. Ours. */
 const PATIENCE_MS = 3_000;
 /** The init phase of SnapStart: 130 s, or the function's timeout where that is longer [docs: snapstart]. */
 const SNAPSHOT_TIMEOUT_MS = 130_000;
@@ -72,7 +72,7 @@ export class Artefacts {
     return new Artefacts(options, await ArtefactFolders.open(options.directory));
   }
 
-  /** The folder with the code cache to show to environments of `version`; undefined when there is none. Memory only. */
+  /** The folder with the compiled code to show to environments of `version`; undefined when there is none. Memory only. */
   find(version: FunctionVersion, runtime: RuntimeAvailable): string | undefined {
     return runtime.compile ? this.#folders.find(compiledName(version, runtime)) : undefined;
   }
@@ -84,8 +84,8 @@ export class Artefacts {
   }
 
   /**
-   * Makes what there is to make. A snapshot is waited for; a code cache for a while only. What fails is done without, and told
-   * in the function's log (snapshot) or the server's (code cache). Never rejects.
+   * Makes what there is to make. A snapshot is waited for; compiled code for a while only. What fails is done without, and
+   * told in the function's log (snapshot) or the server's (compiled code). Never rejects.
    */
   async prepare(version: FunctionVersion, zipBytes: number): Promise<Prepared> {
     const runtime = await this.#options.runtimes.find(version.runtime);
@@ -102,7 +102,9 @@ export class Artefacts {
     runtime: RuntimeAvailable,
     zipBytes: number,
   ): Promise<void> {
-    if (zipBytes < ZIP_BYTES_MIN || !runtime.compile) return;
+    if (!runtime.compile) return;
+    const layers = runtime.compile.layers && version.layerSha256Hex.length > 0;
+    if (zipBytes < ZIP_BYTES_MIN && !layers) return;
     const making = this.#make(compiledName(version, runtime), (name) =>
       this.#compile(name, version, runtime).catch((error: unknown) => {
         if (this.#closed) return;
@@ -173,8 +175,8 @@ export class Artefacts {
   async #compile(name: string, version: FunctionVersion, runtime: RuntimeAvailable): Promise<void> {
     const outcome = await this.#build(version, COMPILE_TIMEOUT_MS, {
       root: runtime.root,
-      command: runtime.compile?.(version.memoryMb) ?? [],
-      environment: { ...runtime.environment, _HANDLER: version.handler },
+      command: runtime.compile?.command(version.memoryMb, version.handler) ?? [],
+      environment: runtime.environment,
       memoryMb: Math.max(version.memoryMb, COMPILE_MEMORY_MB_MIN),
       ephemeralStorageMb: 512,
     });
@@ -217,8 +219,8 @@ export class Artefacts {
 }
 
 function compiledName(version: FunctionVersion, runtime: RuntimeAvailable): string {
-  const command = runtime.compile?.(version.memoryMb) ?? [];
-  return nameOf(version, [runtime.root.key, ...command, version.handler]);
+  const command = runtime.compile?.command(version.memoryMb, version.handler) ?? [];
+  return nameOf(version, [runtime.root.key, ...command]);
 }
 
 /** Of one version of one function: its code has run in it. */

@@ -13,6 +13,8 @@ export interface LinkSpecialisation {
   readonly environment: Readonly<Record<string, string>>;
   readonly handler: string;
   readonly taskRoot: string;
+  /** Where the layers are; absent: /opt. */
+  readonly layersRoot?: string;
   /** The folder with what was made of the code at publish, as the runtime sees it. */
   readonly artefacts?: string;
 }

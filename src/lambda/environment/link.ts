@@ -5,7 +5,8 @@
  * A frame is: u32 little-endian length of what follows, u8 type, body.
  *
  * platform → runtime
- *   1 SPECIALISE  JSON {environment, handler, taskRoot, artefacts?}: set these variables, then load the handler. Once, first.
+ *   1 SPECIALISE  JSON {environment, handler, taskRoot, layersRoot?, artefacts?}: set these variables, then load the handler.
+ *                 Once, first.
  *                 `artefacts` is the folder with what was made of the code at publish.
  *   2 INVOKE      u32 LE length of head, head as JSON {requestId, deadlineMs, invokedFunctionArn, traceHeader,
  *                 clientContext?, cognitoIdentity?, tenantId?}, then the event's bytes.

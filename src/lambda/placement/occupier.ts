@@ -30,7 +30,7 @@ export interface OccupierOptions {
   readonly codeFolder: (sha256Hex: string) => Promise<string>;
   /** What was made of the code when it was published. */
   readonly artefacts?: {
-    /** Folder with the code cache. */
+    /** Folder with the compiled code. */
     find(version: FunctionVersion, runtime: RuntimeAvailable): string | undefined;
     /** Folder with the snapshot of this version. */
     findSnapshot(version: FunctionVersion, runtime: RuntimeAvailable): string | undefined;
@@ -44,6 +44,7 @@ export interface OccupierOptions {
 }
 
 const TASK_ROOT = "/var/task";
+const LAYERS_ROOT = "/opt";
 const ARTEFACTS_ROOT = "/var/artefacts";
 
 /** Variables that an interpreter reads when it starts: a function that sets one cannot take a booted runtime. */
@@ -283,6 +284,7 @@ function insideOf(
   const inside = (path: string) => sandbox.rewritePaths?.(path) ?? path;
   const places = {
     taskRoot: inside(TASK_ROOT),
+    ...(sandbox.rewritePaths ? { layersRoot: inside(LAYERS_ROOT) } : {}),
     ...(mounts.artefacts === undefined ? {} : { artefacts: inside(ARTEFACTS_ROOT) }),
   };
   if (!sandbox.rewritePaths) return { environment: variables, handler, ...places };

@@ -23,11 +23,13 @@ export interface RuntimeAvailable {
    * allocates too much collects garbage before the kernel kills it; absent: the interpreter's own defaults.
    */
   command(memoryMb?: number): string[];
-  /**
-   * The command of the program that compiles a function's code ahead, with the flags of its environments; absent: this
-   * runtime has none.
-   */
-  compile?(memoryMb: number): string[];
+  /** What compiles a function's code ahead; absent: this runtime has nothing like it. */
+  readonly compile?: {
+    /** Program and arguments, with the flags of the environments. What it makes depends on nothing else but the code. */
+    command(memoryMb: number, handler: string): string[];
+    /** Whether it compiles the code in layers, too. */
+    readonly layers: boolean;
+  };
   /** The commands that take a snapshot of an initialised function, and that start from one; absent: this runtime has none. */
   readonly snapshot?: {
     build(memoryMb: number): string[];
@@ -179,15 +181,26 @@ function interpreted(description: RuntimeDescription, search: InterpreterSearch)
     },
     command: (memoryMb) =>
       family === "nodejs" ? nodeCommand(description, found, memoryMb) : pythonCommand(found),
-    ...(family === "nodejs" && COMPILE_CACHE_SINCE <= Number(description.version)
-      ? { compile: (memoryMb) => nodeCommand(description, found, memoryMb, "compile.cjs") }
-      : {}),
+    ...compiler(description, found),
     ...(family === "nodejs" ? { snapshot: nodeSnapshot(description, found) } : {}),
     version: found.version,
     environment: runtimeVariables(description),
     zygote: family === "python",
     link: true,
   };
+}
+
+function compiler(description: RuntimeDescription, found: Interpreter): Pick<RuntimeAvailable, "compile"> {
+  if (description.family === "python") {
+    const command = () => [found.program, "-S", "/var/runtime/compile_code.py", "/var/task", "/opt"];
+    return { compile: { command, layers: true } };
+  }
+  if (Number(description.version) < COMPILE_CACHE_SINCE) return {};
+  const command = (memoryMb: number, handler: string) => [
+    ...nodeCommand(description, found, memoryMb, "compile.cjs"),
+    handler,
+  ];
+  return { compile: { command, layers: false } };
 }
 
 /**
