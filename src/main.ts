@@ -25,12 +25,16 @@ import { LambdaTarget } from "./lambda/invoke/asynchronous/lambda-target.ts";
 import { Destinations } from "./lambda/invoke/destinations.ts";
 import { createInvokeAsync } from "./lambda/invoke/invoke-async.ts";
 import { createInvoke } from "./lambda/invoke/invoke.ts";
+import { MeasuredRunner } from "./lambda/invoke/measured-runner.ts";
 import { createMeter } from "./lambda/metering/meter.ts";
 import { availableMemoryBytes, KeepAlive } from "./lambda/placement/keep-alive.ts";
 import { Occupier } from "./lambda/placement/occupier.ts";
 import { Placement } from "./lambda/placement/placement.ts";
 import { WarmPool } from "./lambda/placement/warm-pool.ts";
 import type { SandboxDriver } from "./lambda/sandbox/sandbox.ts";
+import { createCloudWatch } from "./services/cloudwatch/cloudwatch.ts";
+import { PROMETHEUS_CONTENT_TYPE } from "./services/cloudwatch/prometheus.ts";
+import { serverFamilies } from "./services/cloudwatch/server-families.ts";
 import { createIam } from "./services/iam/iam.ts";
 import { createLogs } from "./services/logs/logs.ts";
 import { keySetFetcher } from "./services/sts/key-set-fetcher.ts";
@@ -38,7 +42,6 @@ import { createSts } from "./services/sts/sts.ts";
 import { openFileBlobStore } from "./store/blobs/file-blobs.ts";
 import { openSqliteStore } from "./store/sqlite/sqlite-store.ts";
 import type { Logger } from "./telemetry/logger.ts";
-import { noMetrics } from "./telemetry/metrics.ts";
 import { Dispatcher } from "./wire/dispatch.ts";
 import { endpointUrl } from "./wire/endpoint-url.ts";
 import { Listener } from "./wire/listener.ts";
@@ -86,17 +89,19 @@ export async function startServer(
     // When the folder is another server's, that is the reason to tell, whatever the spawner stumbled over because of it.
     const chosen = choosing.catch((error: unknown) => opening.then(() => Promise.reject(error)));
     const [{ driver, network }, store, blobs] = await Promise.all([chosen, opening, openingBlobs]);
-    const [{ credentials }, identities, keyUsage, logs, meter] = await Promise.all([
+    const [{ credentials }, identities, keyUsage, logs, meter, cloudwatch] = await Promise.all([
       CredentialStore.open(store, { accountId, clock }),
       Directory.open(store, { accountId, clock }),
       KeyUsage.open(store, clock, (error) => logger.warn("cannot note when a key was used", { error })),
       createLogs({ directory: join(dataDirectory, "logs"), store, clock, region, accountId, logger }),
       createMeter({ directory: join(dataDirectory, "meter"), store, clock, logger }),
+      createCloudWatch({ store, clock, logger, region, accountId }),
     ]);
     closers.push(
       () => credentials.close(),
       () => identities.close(),
       () => keyUsage.close(),
+      () => cloudwatch.close(),
       () => meter.close(),
       () => logs.close(),
     );
@@ -185,17 +190,19 @@ export async function startServer(
         reserveBytes: MEMORY_RESERVE_BYTES,
       }),
     });
+    cloudwatch.observe(() => placement.gauges());
+    const runner = new MeasuredRunner(placement, cloudwatch.sink);
     const { directory, asynchronousSettings } = control;
     const destinations = new Destinations();
     const asynchronous = new AsynchronousQueue({
       store,
       clock,
-      runner: placement,
+      runner,
       directory,
       settings: asynchronousSettings,
       destinations,
       meter,
-      metrics: noMetrics,
+      metrics: cloudwatch.sink,
       logger,
       retryDelayMs: configuration.asyncRetryDelayMs,
       eventsMax: configuration.asyncEventsMax,
@@ -220,7 +227,7 @@ export async function startServer(
     await asynchronous.open();
     const invoke = createInvoke({
       directory,
-      runner: placement,
+      runner,
       meter,
       asynchronous,
       clock,
@@ -231,6 +238,7 @@ export async function startServer(
     const services = [
       { model: "lambda", operations: { ...control.operations, ...invoke, ...invokeAsync } },
       logs.service,
+      cloudwatch.service,
       createIam({ directory: identities, credentials, keyUsage, access }),
       createSts({ credentials, directory: identities, access, clock, accountId, keySets: keySetFetcher }),
     ];
@@ -252,6 +260,25 @@ export async function startServer(
           verifier,
           auth: configuration.auth,
           answer: (query) => Promise.resolve(answerWhy(access, query)),
+        }),
+        rootRoute({
+          prefix: "/_hornero/metrics",
+          verifier,
+          auth: configuration.auth,
+          contentType: PROMETHEUS_CONTENT_TYPE,
+          answer: () =>
+            Promise.resolve(
+              cloudwatch.prometheus(
+                serverFamilies({
+                  environments: placement.states(),
+                  running: placement.concurrency,
+                  accountConcurrency: configuration.accountConcurrency,
+                  pool: pool.sizes(),
+                  queued: asynchronous.depths(),
+                  queueRunning: asynchronous.running,
+                }),
+              ),
+            ),
         }),
         rootRoute({
           prefix: "/_hornero/bill",

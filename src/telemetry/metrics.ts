@@ -23,5 +23,16 @@ export interface MetricsSink {
   count(name: string, dimensions: MetricDimensions, value: number, unit: MetricUnit): void;
 }
 
+/** What is measured by looking, now and then: a value that is so at this moment. */
+export interface Gauge {
+  readonly name: string;
+  /** Absent: across all functions. Such a value counts for exactly what it names, and not for anything wider. */
+  readonly dimensions?: MetricDimensions;
+  readonly value: number;
+  readonly unit: MetricUnit;
+  /** How often the value is counted; default once. */
+  readonly weight?: number;
+}
+
 /** A sink that keeps nothing. */
 export const noMetrics: MetricsSink = { count: () => undefined };

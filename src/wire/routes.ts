@@ -53,12 +53,13 @@ export interface RootRouteOptions {
   readonly prefix: string;
   readonly verifier: SignatureVerifier;
   readonly auth: "sigv4" | "none";
-  /** The JSON answer to a GET. */
-  readonly answer: (query: URLSearchParams) => Promise<object>;
+  /** The JSON answer to a GET; text in the format `contentType` when there is one. */
+  readonly answer: (query: URLSearchParams) => Promise<object | string>;
+  readonly contentType?: string;
 }
 
 /** GET for the account's root alone: signed as Lambda requests are, or from loopback where nothing is signed. */
-export function rootRoute({ prefix, verifier, auth, answer }: RootRouteOptions): Route {
+export function rootRoute({ prefix, verifier, auth, answer, contentType }: RootRouteOptions): Route {
   return {
     prefix,
     async handle(request, response) {
@@ -78,7 +79,9 @@ export function rootRoute({ prefix, verifier, auth, answer }: RootRouteOptions):
           if (signed.credential.principal.kind !== "root")
             throw accessDenied("Only the account's root may do this.");
         }
-        sendJson(response, 200, await answer(new URLSearchParams(query)));
+        const answered = await answer(new URLSearchParams(query));
+        if (typeof answered === "string") send(response, 200, answered, contentType ?? "text/plain");
+        else sendJson(response, 200, answered);
       } catch (error) {
         if (!(error instanceof AwsError)) throw error;
         response.setHeader("x-amzn-errortype", error.code);
@@ -89,9 +92,12 @@ export function rootRoute({ prefix, verifier, auth, answer }: RootRouteOptions):
 }
 
 function sendJson(response: ServerResponse, status: number, value: object): void {
-  const body = JSON.stringify(value);
+  send(response, status, JSON.stringify(value), "application/json");
+}
+
+function send(response: ServerResponse, status: number, body: string, contentType: string): void {
   response.writeHead(status, {
-    "Content-Type": "application/json",
+    "Content-Type": contentType,
     "Content-Length": Buffer.byteLength(body),
   });
   response.end(body);

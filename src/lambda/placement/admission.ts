@@ -44,6 +44,9 @@ export interface VersionAccount {
   running: number;
   provisioned: number;
   readonly requests: RateLimit;
+  /** Invocations within provisioned concurrency, and beyond it, since somebody last looked; only while there is some. */
+  within: number;
+  spilled: number;
   /** Deleted: goes with its last invocation. */
   isForgotten: boolean;
 }
@@ -54,7 +57,9 @@ export interface FunctionAccount {
   /** Of all versions. */
   provisioned: number;
   running: number;
-  /** Of those, the ones that are not within their version's provisioned concurrency. */
+  /** The most that ran at once since somebody last looked. */
+  peak: number;
+  /** Of those that run, the ones that are not within their version's provisioned concurrency. */
   beyond: number;
   readonly requests: RateLimit;
   /** Environments that are started. */
@@ -69,6 +74,8 @@ export class Admission {
   readonly #functions = new Map<string, FunctionAccount>();
   readonly #requests = new RateLimit();
   #running = 0;
+  /** The most that ran at once since somebody last looked. */
+  #peak = 0;
   /** Of what runs, what uses the unreserved pool. */
   #unreserved = 0;
   /** Σ R + Σ P of functions without R. */
@@ -89,6 +96,18 @@ export class Admission {
     return this.#unreserved;
   }
 
+  /** What cannot be had on demand: the unreserved pool's share in use, and all that is reserved or provisioned. */
+  get claimed(): number {
+    return this.#unreserved + this.#claimed;
+  }
+
+  /** The most that ran at once since the last call. */
+  takePeak(): number {
+    const peak = this.#peak;
+    this.#peak = this.#running;
+    return peak;
+  }
+
   /** Functions that run, are expected to, or have settings. */
   get functions(): ReadonlyMap<string, FunctionAccount> {
     return this.#functions;
@@ -100,7 +119,16 @@ export class Admission {
     let account = of.versions.get(version);
     if (!account) {
       const requests = new RateLimit();
-      account = { of, version, running: 0, provisioned: 0, requests, isForgotten: false };
+      account = {
+        of,
+        version,
+        running: 0,
+        provisioned: 0,
+        requests,
+        within: 0,
+        spilled: 0,
+        isForgotten: false,
+      };
       of.versions.set(version, account);
     }
     account.isForgotten = false;
@@ -120,6 +148,9 @@ export class Admission {
     account.running += 1;
     of.running += 1;
     this.#running += 1;
+    if (of.running > of.peak) of.peak = of.running;
+    if (this.#running > this.#peak) this.#peak = this.#running;
+    if (account.provisioned > 0) account[isWithin ? "within" : "spilled"] += 1;
     if (isWithin) return;
     of.beyond += 1;
     if (of.reserved === undefined) this.#unreserved += 1;
@@ -180,6 +211,7 @@ export class Admission {
         reserved: undefined,
         provisioned: 0,
         running: 0,
+        peak: 0,
         beyond: 0,
         requests: new RateLimit(),
         scaling: new RateLimit(),

@@ -8,6 +8,7 @@ import { coerceError } from "../../kernel/deferred.ts";
 import { newHexId } from "../../kernel/ids.ts";
 import type { LogSink } from "../../telemetry/log-sink.ts";
 import type { Logger } from "../../telemetry/logger.ts";
+import type { Gauge } from "../../telemetry/metrics.ts";
 import { Environment } from "../environment/environment.ts";
 import { EnvironmentLog } from "../environment/environment-log.ts";
 import { entrypointFailure, failurePayload } from "../environment/failures.ts";
@@ -15,6 +16,7 @@ import { jsonLines, textLines, type PlatformLines } from "../environment/platfor
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import type { FunctionConcurrency, ProvisionedState } from "./concurrency.ts";
+import { concurrencyGauges } from "./concurrency-gauges.ts";
 import { Fleet, type Waiter } from "./fleet.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
@@ -87,6 +89,18 @@ export class Placement {
 
   get concurrency(): number {
     return this.#admission.running;
+  }
+
+  /** AWS's metrics of concurrency; for one observer. */
+  gauges(): Iterable<Gauge> {
+    return concurrencyGauges(this.#admission);
+  }
+
+  /** Environments by their state. */
+  states(): ReadonlyMap<string, number> {
+    const states = new Map<string, number>();
+    for (const { state } of this.#environments) states.set(state, (states.get(state) ?? 0) + 1);
+    return states;
   }
 
   /** How many environments there are, without those that are being removed, and how many of them wait. */

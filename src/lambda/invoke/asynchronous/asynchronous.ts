@@ -62,6 +62,16 @@ export class AsynchronousQueue {
     this.#options = options;
   }
 
+  /** Events that run at this moment. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Events that wait or run, by function name; functions without any are left out. */
+  *depths(): Generator<readonly [functionName: string, events: number]> {
+    for (const [name, queue] of this.#queues) if (queue.size > 0) yield [name, queue.size];
+  }
+
   /** Takes up what an earlier process left, and begins to run events. */
   async open(): Promise<void> {
     const { store, directory, settings } = this.#options;

@@ -62,6 +62,11 @@ export class FunctionQueue {
     this.#eventsMax = options.eventsMax;
   }
 
+  /** Events on disk or on their way there, those that run included. */
+  get size(): number {
+    return this.#events;
+  }
+
   /** Takes over what an earlier process left; nobody holds its leases any more. */
   async recover(): Promise<void> {
     await this.#queue.recall();

@@ -1,0 +1,56 @@
+/** A runner that reports AWS's metrics of each invocation, however it came: synchronous, asynchronous or from a source. */
+import { AwsError } from "../../errors.ts";
+import type { MetricDimensions, MetricsSink } from "../../telemetry/metrics.ts";
+import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
+import type { InvocationOrigin } from "../placement/placement.ts";
+import type { Runner } from "./run.ts";
+
+export class MeasuredRunner implements Runner {
+  readonly #runner: Runner;
+  readonly #metrics: MetricsSink;
+
+  constructor(runner: Runner, metrics: MetricsSink) {
+    this.#runner = runner;
+    this.#metrics = metrics;
+  }
+
+  /**
+   * Errors and Throttles are reported as 0 too when there was none, as on AWS: their average is a rate, and an alarm on
+   * them has data while the function runs. What the platform could not run is neither an invocation nor an error.
+   */
+  async run(
+    version: FunctionVersion,
+    invocation: Invocation,
+    origin?: InvocationOrigin,
+  ): Promise<InvocationOutcome> {
+    const metrics = this.#metrics;
+    const dimensions = dimensionsOf(version, invocation.invokedFunctionArn);
+    try {
+      const outcome = await this.#runner.run(version, invocation, origin);
+      metrics.count("Invocations", dimensions, 1, "Count");
+      metrics.count("Errors", dimensions, outcome.functionError === undefined ? 0 : 1, "Count");
+      metrics.count("Throttles", dimensions, 0, "Count");
+      metrics.count("Duration", dimensions, outcome.report.durationMs, "Milliseconds");
+      return outcome;
+    } catch (error) {
+      if (error instanceof AwsError && error.code === "TooManyRequestsException")
+        metrics.count("Throttles", dimensions, 1, "Count");
+      throw error;
+    }
+  }
+}
+
+const VERSION = /^(?:\$LATEST|\d+)$/;
+
+/** `invokedArn` is the function's ARN, with a colon and a qualifier when the caller named one. */
+export function dimensionsOf(
+  { name, functionArn, version }: Pick<FunctionVersion, "name" | "functionArn" | "version">,
+  invokedArn: string,
+): MetricDimensions {
+  if (invokedArn.length <= functionArn.length) return { functionName: name };
+  const qualifier = invokedArn.slice(functionArn.length + 1);
+  const resource = `${name}:${qualifier}`;
+  return VERSION.test(qualifier)
+    ? { functionName: name, resource }
+    : { functionName: name, resource, executedVersion: version };
+}

@@ -1,0 +1,65 @@
+/** CloudWatch as the rest of Hornero sees it: the service on the wire, the sink for the platform, Prometheus' text. */
+import type { Clock } from "../../kernel/clock.ts";
+import type { Store } from "../../store/store.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { Gauge, MetricsSink } from "../../telemetry/metrics.ts";
+import type { Service } from "../../wire/service.ts";
+import type { CloudWatchContext } from "./context.ts";
+import { MetricStore } from "./metrics/metric-store.ts";
+import { dataOperations } from "./operations/data.ts";
+import { listOperations } from "./operations/list.ts";
+import { putOperations } from "./operations/put.ts";
+import { statisticsOperations } from "./operations/statistics.ts";
+import { PlatformMetrics } from "./platform-metrics.ts";
+import { prometheusText, type Family } from "./prometheus.ts";
+
+export interface CloudWatchOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly region: string;
+  readonly accountId: string;
+}
+
+export interface CloudWatch {
+  readonly service: Service;
+  /** For the platform's rooms. What it is told is on disk a second later at the latest. */
+  readonly sink: MetricsSink;
+  /** Once a second `gauges` is asked what is to be seen now; it must not throw. */
+  observe(gauges: () => Iterable<Gauge>): void;
+  /** Prometheus' text: functions' counters since the start, and `families`. */
+  prometheus(families: readonly Family[]): string;
+  /** Writes what has been gathered. */
+  flush(): Promise<void>;
+  /** Writes the rest; the Store must still be open. Idempotent. */
+  close(): Promise<void>;
+}
+
+export async function createCloudWatch(options: CloudWatchOptions): Promise<CloudWatch> {
+  const { store, clock, logger, region, accountId } = options;
+  const metrics = await MetricStore.open({ store, clock, logger });
+  let gauges: () => Iterable<Gauge> = () => [];
+  const platform = new PlatformMetrics({ metrics, clock, logger, gauges: () => gauges() });
+  const context: CloudWatchContext = { metrics, store, clock, region, accountId };
+  return {
+    service: {
+      model: "cloudwatch",
+      operations: {
+        ...putOperations(context),
+        ...dataOperations(context),
+        ...statisticsOperations(context),
+        ...listOperations(context),
+      },
+    },
+    sink: platform,
+    observe: (observed) => {
+      gauges = observed;
+    },
+    prometheus: (families) => prometheusText(families, platform.totals()),
+    flush: () => platform.flush(),
+    close: async () => {
+      await platform.close();
+      await metrics.close();
+    },
+  };
+}

@@ -1,0 +1,252 @@
+/**
+ * Goal: the real SDK cannot tell: values that it puts come back as statistics, its paginators end, errors are the modelled ones.
+ * Method: AWS's client against the real listener, protocol layer and service on a free port of loopback.
+ */
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+import {
+  CloudWatchClient,
+  GetMetricDataCommand,
+  GetMetricStatisticsCommand,
+  InvalidParameterCombinationException,
+  InvalidParameterValueException,
+  ListMetricsCommand,
+  paginateGetMetricData,
+  paginateListMetrics,
+  PutMetricDataCommand,
+  type MetricDatum,
+} from "@aws-sdk/client-cloudwatch";
+import { allowAuthenticated } from "../../iam/authorizer.ts";
+import { CredentialStore } from "../../iam/credentials.ts";
+import { systemClock } from "../../kernel/clock.ts";
+import { MemoryStore } from "../../store/memory.ts";
+import { silentLogger } from "../../telemetry/logger.ts";
+import { Dispatcher } from "../../wire/dispatch.ts";
+import { Listener } from "../../wire/listener.ts";
+import { createProtocols } from "../../wire/protocols.ts";
+import { SignatureVerifier } from "../../wire/sigv4.ts";
+import { createCloudWatch } from "./cloudwatch.ts";
+
+const clock = systemClock;
+
+async function start(t: TestContext): Promise<CloudWatchClient> {
+  const region = "eu-central-1";
+  const accountId = "000000000000";
+  const store = new MemoryStore(clock);
+  const { credentials } = await CredentialStore.open(store, { accountId, clock });
+  const cloudwatch = await createCloudWatch({ store, clock, logger: silentLogger, region, accountId });
+  const dispatcher = new Dispatcher({
+    protocols: createProtocols(["cloudwatch"]),
+    services: [cloudwatch.service],
+    verifier: new SignatureVerifier({ credentials, clock }),
+    authorizer: allowAuthenticated,
+    logger: silentLogger,
+    region,
+    accountId,
+    auth: "none",
+  });
+  const listener = new Listener({
+    handle: dispatcher.handle,
+    clock,
+    logger: silentLogger,
+    loopbackOnly: true,
+  });
+  const { port } = await listener.listen(0, "127.0.0.1");
+  const client = new CloudWatchClient({
+    endpoint: `http://127.0.0.1:${port}`,
+    region,
+    credentials: { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "secret" },
+    maxAttempts: 1,
+  });
+  t.after(async () => {
+    client.destroy();
+    await listener.close(0);
+    await cloudwatch.close();
+    credentials.close();
+  });
+  return client;
+}
+
+const Namespace = "app";
+/** Ten minutes ago, at the beginning of a minute. */
+const firstMs = clock.nowMs() - (clock.nowMs() % 60_000) - 600_000;
+const at = (minute: number) => new Date(firstMs + minute * 60_000);
+const put = (client: CloudWatchClient, ...MetricData: MetricDatum[]) =>
+  client.send(new PutMetricDataCommand({ Namespace, MetricData }));
+
+test("values, value arrays and statistic sets become statistics", async (t) => {
+  const client = await start(t);
+  const Dimensions = [
+    { Name: "page", Value: "home" },
+    { Name: "browser", Value: "lynx" },
+  ];
+  await put(
+    client,
+    { MetricName: "latency", Dimensions, Timestamp: at(0), Value: 10, Unit: "Milliseconds" },
+    {
+      MetricName: "latency",
+      Dimensions,
+      Timestamp: at(0),
+      Values: [20, 30],
+      Counts: [2, 1],
+      Unit: "Milliseconds",
+    },
+    {
+      MetricName: "latency",
+      Dimensions: Dimensions.toReversed(),
+      Timestamp: at(1),
+      StatisticValues: { SampleCount: 4, Sum: 40, Minimum: 5, Maximum: 20 },
+      Unit: "Milliseconds",
+    },
+  );
+  const { Datapoints = [], Label } = await client.send(
+    new GetMetricStatisticsCommand({
+      Namespace,
+      MetricName: "latency",
+      Dimensions,
+      StartTime: at(0),
+      EndTime: at(5),
+      Period: 60,
+      Statistics: ["SampleCount", "Sum", "Average", "Minimum", "Maximum"],
+    }),
+  );
+  assert.equal(Label, "latency");
+  const sorted = Datapoints.toSorted((a, b) => Number(a.Timestamp) - Number(b.Timestamp));
+  assert.deepEqual(sorted, [
+    {
+      Timestamp: at(0),
+      SampleCount: 4,
+      Sum: 80,
+      Average: 20,
+      Minimum: 10,
+      Maximum: 30,
+      Unit: "Milliseconds",
+    },
+    { Timestamp: at(1), SampleCount: 4, Sum: 40, Average: 10, Minimum: 5, Maximum: 20, Unit: "Milliseconds" },
+  ]);
+  const percentiles = await client.send(
+    new GetMetricStatisticsCommand({
+      Namespace,
+      MetricName: "latency",
+      Dimensions,
+      StartTime: at(0),
+      EndTime: at(1),
+      Period: 60,
+      ExtendedStatistics: ["p100", "p0"],
+    }),
+  );
+  assert.deepEqual(percentiles.Datapoints?.[0]?.ExtendedStatistics, { p100: 30, p0: 10 });
+});
+
+test("a large body comes compressed", async (t) => {
+  const client = await start(t);
+  const data = Array.from({ length: 500 }, (_, minute) => ({
+    MetricName: "requests",
+    Dimensions: [{ Name: "shard", Value: `${minute % 10}` }],
+    Timestamp: at(0),
+    Value: 1,
+  }));
+  let encoding: unknown;
+  client.middlewareStack.add(
+    (next) => (args) => {
+      encoding = (args.request as { headers: Record<string, string> }).headers["content-encoding"];
+      return next(args);
+    },
+    { step: "finalizeRequest", priority: "low" },
+  );
+  await put(client, ...data);
+  assert.equal(encoding, "gzip");
+  const listed = await client.send(new ListMetricsCommand({ Namespace, RecentlyActive: "PT3H" }));
+  assert.equal(listed.Metrics?.length, 10);
+});
+
+test("several metrics come in pages, in the order asked for", async (t) => {
+  const client = await start(t);
+  const minutes = Array.from({ length: 6 }, (_, minute) => minute);
+  await put(
+    client,
+    ...minutes.map((minute) => ({ MetricName: "a", Timestamp: at(minute), Value: minute })),
+    ...minutes.map((minute) => ({ MetricName: "b", Timestamp: at(minute), Value: 10 * minute })),
+  );
+  const query = (Id: string, ReturnData = true) => ({
+    Id,
+    ReturnData,
+    MetricStat: { Metric: { Namespace, MetricName: Id }, Period: 60, Stat: "Sum" },
+  });
+  const input = { MetricDataQueries: [query("a"), query("b")], StartTime: at(0), EndTime: at(6) };
+  const whole = await client.send(new GetMetricDataCommand(input));
+  assert.deepEqual(
+    whole.MetricDataResults?.map(({ Id, Label, Values, StatusCode }) => ({ Id, Label, Values, StatusCode })),
+    [
+      { Id: "a", Label: "a", Values: [5, 4, 3, 2, 1, 0], StatusCode: "Complete" },
+      { Id: "b", Label: "b", Values: [50, 40, 30, 20, 10, 0], StatusCode: "Complete" },
+    ],
+  );
+  const paged: Record<string, number[]> = {};
+  let pages = 0;
+  for await (const page of paginateGetMetricData(
+    { client },
+    { ...input, ScanBy: "TimestampAscending", MaxDatapoints: 4 },
+  )) {
+    pages += 1;
+    for (const { Id = "", Values = [] } of page.MetricDataResults ?? []) (paged[Id] ??= []).push(...Values);
+  }
+  assert.deepEqual(paged, { a: [0, 1, 2, 3, 4, 5], b: [0, 10, 20, 30, 40, 50] });
+  assert.equal(pages, 3);
+});
+
+test("metrics are listed by namespace, name and dimensions, in pages", async (t) => {
+  const client = await start(t);
+  const metrics = Array.from({ length: 700 }, (_, number) => ({
+    MetricName: number % 2 === 0 ? "even" : "odd",
+    Dimensions: [{ Name: "number", Value: `${number}` }],
+    Value: 1,
+  }));
+  await put(client, ...metrics);
+  const listed: string[] = [];
+  for await (const page of paginateListMetrics({ client }, { Namespace }))
+    for (const { Dimensions = [] } of page.Metrics ?? []) listed.push(Dimensions[0]?.Value ?? "");
+  assert.equal(new Set(listed).size, 700);
+  assert.equal(listed.length, 700);
+  const count = async (filter: object) =>
+    (await client.send(new ListMetricsCommand({ Namespace, ...filter }))).Metrics?.length;
+  assert.equal(await count({ MetricName: "odd" }), 350);
+  assert.equal(await count({ Dimensions: [{ Name: "number", Value: "7" }] }), 1);
+  assert.equal(await count({ Dimensions: [{ Name: "none" }] }), 0);
+});
+
+test("mistakes are told in the model's exceptions", async (t) => {
+  const client = await start(t);
+  await assert.rejects(
+    put(client, { MetricName: "m", Value: 1, Values: [1] }),
+    InvalidParameterCombinationException,
+  );
+  const wrong: [MetricDatum, RegExp][] = [
+    [{ MetricName: "m", Value: Number.NaN }, /NaN/],
+    [{ MetricName: "m", Value: 2 ** 361 }, /is invalid/],
+    [{ MetricName: "m", Value: 1, Timestamp: new Date(clock.nowMs() - 15 * 86_400_000) }, /two weeks/],
+    [{ MetricName: "m", Values: [1, 2], Counts: [1] }, /same size/],
+    [{ MetricName: "m", Value: 1, StorageResolution: 30 }, /1 or 60/],
+  ];
+  for (const [datum, message] of wrong)
+    await assert.rejects(put(client, datum), (error: Error) => {
+      assert.ok(error instanceof InvalidParameterValueException, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  const statistics = {
+    Namespace,
+    MetricName: "m",
+    StartTime: at(0),
+    EndTime: at(1),
+    Statistics: ["Sum" as const],
+  };
+  await assert.rejects(
+    client.send(new GetMetricStatisticsCommand({ ...statistics, Period: 61 })),
+    InvalidParameterValueException,
+  );
+  await assert.rejects(
+    client.send(new GetMetricStatisticsCommand({ ...statistics, StartTime: at(-3000), Period: 60 })),
+    /exceeds the limit of 1440/,
+  );
+});

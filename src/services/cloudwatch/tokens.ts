@@ -1,0 +1,19 @@
+/** NextToken: where a page ended, opaque to the caller. */
+import { invalidNextToken } from "./errors.ts";
+
+export function encodeToken(parts: readonly string[]): string {
+  return Buffer.from(JSON.stringify(parts)).toString("base64url");
+}
+
+/** Throws InvalidNextToken for what encodeToken did not make of `length` parts. */
+export function decodeToken(token: string, length: number): readonly string[] {
+  let parts: unknown;
+  try {
+    parts = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
+  } catch {
+    throw invalidNextToken();
+  }
+  if (!Array.isArray(parts) || parts.length !== length || !parts.every((part) => typeof part === "string"))
+    throw invalidNextToken();
+  return parts;
+}
