@@ -54,6 +54,8 @@ export const RECORD_BYTES_MAX = 2 * MIB;
 export const SEGMENT_BYTES_TARGET = 4 * MIB;
 export const SEGMENT_BYTES_MIN = 64 * KIB;
 export const SEGMENT_AGE_MS_MAX = DAY_MS;
+/** New groups whose records are one write of the Store. */
+export const SAVED_TOGETHER_MAX = 64;
 /** Segments whose files are held open for writing, over all groups. */
 export const OPEN_SEGMENTS_MAX = 64;
 /** Segments that one call searches before it answers with what it has and a token. */

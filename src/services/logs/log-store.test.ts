@@ -110,6 +110,25 @@ test("what was written is there after the process was killed", async (t) => {
   assert.equal(new Set(events.map((event) => event.sequence)).size, 2, "sequences go on where they were");
 });
 
+test("groups that come into being together are one write of the store, and all of them are there after it", async (t) => {
+  const { open, store } = await bench(t);
+  const logs = await open();
+  const writes = t.mock.method(store, "write");
+  const names = Array.from({ length: 10 }, (_, index) => `/aws/lambda/new-${index}`);
+  for (const name of names) logs.append(name, "stream", [{ timestampMs: 1, message: "first" }]);
+  for (const name of names) assert.equal((await read(logs, name)).length, 1);
+  assert.equal(writes.mock.callCount(), 1);
+  await logs.close();
+  const again = await open();
+  assert.deepEqual(
+    again
+      .groups()
+      .map(({ name }) => name)
+      .sort(),
+    names,
+  );
+});
+
 test("events are written by themselves, 50 ms after they came", async (t) => {
   const { open, clock, directory } = await bench(t);
   const logs = await open();

@@ -12,7 +12,12 @@ import type { Logger } from "../../telemetry/logger.ts";
 import * as errors from "./errors.ts";
 import { Group, type GroupRecord, type Stream } from "./group.ts";
 import { DAY_MS, LOG_GROUPS_MAX, PENDING_BYTES_MAX, SEGMENT_BYTES_MIN, STREAMS_MAX } from "./limits.ts";
-import { SEGMENT_BYTES_TARGET, STORED_BYTES_DEFAULT, SWEEP_INTERVAL_MS } from "./limits.ts";
+import {
+  SAVED_TOGETHER_MAX,
+  SEGMENT_BYTES_TARGET,
+  STORED_BYTES_DEFAULT,
+  SWEEP_INTERVAL_MS,
+} from "./limits.ts";
 import { bytesOf } from "./pending.ts";
 import type { Segment } from "./segment.ts";
 import { soundEvents } from "./sound-events.ts";
@@ -237,11 +242,20 @@ export class LogStore implements LogSink {
     return group;
   }
 
-  /** Before its first segment: a directory without a record would be deleted at the next start. */
+  /**
+   * Before its first segment: a directory without a record would be deleted at the next start. Other groups that are new
+   * and have something to write go with it: those of a burst of new functions are one commit, not one each.
+   */
   async #save(group: Group): Promise<void> {
     if (!this.#unsaved.has(group)) return;
-    await this.#store.write([{ op: "put", kind: KIND, key: group.name, value: group.record }]);
-    this.#unsaved.delete(group);
+    const saved = [group];
+    for (const other of this.#unsaved) {
+      if (saved.length === SAVED_TOGETHER_MAX) break;
+      if (other !== group && other.streams.size > 0) saved.push(other);
+    }
+    const put = ({ name, record }: Group) => ({ op: "put", kind: KIND, key: name, value: record }) as const;
+    await this.#store.write(saved.map(put));
+    for (const each of saved) this.#unsaved.delete(each);
   }
 
   // Streams
