@@ -5,6 +5,7 @@
 import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { AwsError } from "../../errors.ts";
+import { Turns } from "../../kernel/turns.ts";
 import type { Occupied } from "../environment/environment.ts";
 import type { LinkSpecialisation } from "../environment/link-connection.ts";
 import { RuntimeApi, RuntimeApiSession } from "../environment/runtime-api.ts";
@@ -17,7 +18,6 @@ import {
   type SessionCredentials,
 } from "../runtimes/environment-variables.ts";
 import type { CodeMounts, EnvironmentNetwork, Sandbox, SandboxDriver } from "../sandbox/sandbox.ts";
-import { Turns } from "./turns.ts";
 import type { GenericKind, WarmPool } from "./warm-pool.ts";
 
 export interface OccupierOptions {

@@ -14,17 +14,23 @@ export class Turns {
     this.#left = perTurn;
   }
 
-  /** Resolves in this turn of the event loop when fewer than so many have begun in it, else in a later one. */
-  take(): Promise<void> {
+  /** Calls `work` at once when fewer than so many have begun in this turn of the event loop, else in a later one. It must not throw. */
+  run(work: () => void): void {
     if (!this.#isCounting) {
       this.#isCounting = true;
       setImmediate(this.#nextTurn);
     }
-    if (this.#left > 0) {
-      this.#left -= 1;
-      return Promise.resolve();
+    if (this.#left === 0) {
+      this.#waiting.push(work);
+      return;
     }
-    return new Promise((resolve) => this.#waiting.push(resolve));
+    this.#left -= 1;
+    work();
+  }
+
+  /** Resolves when `run` would call. */
+  take(): Promise<void> {
+    return new Promise((resolve) => this.run(resolve));
   }
 
   readonly #nextTurn = (): void => {
@@ -32,6 +38,6 @@ export class Turns {
     this.#left = this.#perTurn - begin.length;
     this.#isCounting = begin.length > 0;
     if (this.#isCounting) setImmediate(this.#nextTurn);
-    for (const resolve of begin) resolve();
+    for (const work of begin) work();
   };
 }

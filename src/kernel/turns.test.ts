@@ -34,3 +34,12 @@ test("who comes later does not overtake, and a quiet time gives a turn of one's 
   await Promise.resolve();
   assert.equal(begun.at(-1), "at once");
 });
+
+test("what has room is called at once, what has none in the next turn", async () => {
+  const turns = new Turns(1);
+  const begun: number[] = [];
+  for (const number of [1, 2]) turns.run(() => begun.push(number));
+  assert.deepEqual(begun, [1]);
+  await turn();
+  assert.deepEqual(begun, [1, 2]);
+});
