@@ -40,7 +40,7 @@ function drawDistributions(distributions: readonly Distribution[]): string[] {
     const at = x(10 ** power);
     lines.push(
       line(at, TOP, at, TOP + PLOT_HEIGHT),
-      text(at - 14, TOP + PLOT_HEIGHT + 18, `${10 ** power} ms`),
+      text(power === to ? at - 44 : at - 14, TOP + PLOT_HEIGHT + 18, `${10 ** power} ms`),
     );
   }
   for (const percent of [0, 50, 90, 99])
@@ -75,20 +75,24 @@ function drawWaterfalls(waterfalls: readonly Waterfall[], top: number): string[]
   ];
   for (const [index, { name, parts }] of waterfalls.entries()) {
     const barTop = top + 50 + index * (BAR_HEIGHT + BAR_GAP);
-    lines.push(text(LEFT, barTop - 5, name));
+    const total = Math.max(0, ...parts.map((part) => part.endMs));
+    const told: string[] = [];
     let fromMs = 0;
     for (const [at, part] of parts.entries()) {
       const [left, right] = [x(fromMs), x(part.endMs)];
       const colour = COLOURS[at % COLOURS.length] ?? "black";
+      const label = `${part.name} ${Math.max(0, part.endMs - fromMs).toFixed(1)}`;
       lines.push(
         `<rect x="${left.toFixed(1)}" y="${barTop}" width="${Math.max(0, right - left).toFixed(1)}" height="${BAR_HEIGHT}" fill="${colour}">` +
-          `<title>${escape(`${part.name}: ${(part.endMs - fromMs).toFixed(1)} ms`)}</title></rect>`,
+          `<title>${escape(`${label} ms`)}</title></rect>`,
       );
-      const label = `${part.name} ${(part.endMs - fromMs).toFixed(1)}`;
-      if (right - left > label.length * 6.2) lines.push(text(left + 4, barTop + 15, label, 11, "white"));
+      told.push(`<tspan fill="${colour}">${escape(label)}</tspan>`);
       fromMs = Math.max(fromMs, part.endMs);
     }
-    lines.push(text(Math.min(x(fromMs) + 5, WIDTH - RIGHT - 50), barTop - 5, `${fromMs.toFixed(1)} ms`));
+    // Short parts have no room for words of their own: all of them stand above the bar, in its colours.
+    lines.push(
+      `<text x="${LEFT}" y="${barTop - 5}"><tspan font-weight="bold">${escape(name)}</tspan> ${total.toFixed(1)} ms: ${told.join(" · ")}</text>`,
+    );
   }
   return lines;
 }
