@@ -88,6 +88,16 @@ export class Fleet {
     return Math.max(0, this.#waiting.length - this.starting);
   }
 
+  /** Whether any environment is there or under way. */
+  get hasAny(): boolean {
+    return this.all.size > 0;
+  }
+
+  /** Cold starts are fair between functions, not versions. */
+  get functionKey(): object {
+    return this.account.of;
+  }
+
   /** Whether environments that have answered, and will be idle in a moment, are as many as are missing. */
   get isAboutToServe(): boolean {
     let answered = 0;

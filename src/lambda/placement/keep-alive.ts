@@ -50,6 +50,8 @@ export interface KeepAliveActions<Fleet extends KeptFleet> {
   readonly shrinkPool: (count: number) => Promise<number>;
   /** Starts an environment that nobody waits for; false when there is too much to do already. */
   readonly prewarm: (fleet: Fleet) => boolean;
+  /** The machine is not short of memory any more. */
+  readonly relieved?: () => void;
 }
 
 /** How often the machine's memory is looked at. */
@@ -98,6 +100,11 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
     this.#actions = undefined;
     this.#cancelPressure?.();
     this.#timer?.cancel();
+  }
+
+  /** The machine has less left than its reserve, as of the last look. */
+  get isShortOfMemory(): boolean {
+    return this.#isShortOfMemory;
   }
 
   /** An invocation of `fleet` begins. On the hot path: constant time. */
@@ -261,8 +268,12 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
 
   #relieve(actions: KeepAliveActions<Fleet>): void {
     const available = this.#options.availableMemoryBytes();
+    const wasShort = this.#isShortOfMemory;
     this.#isShortOfMemory = available !== undefined && available < this.#options.reserveBytes;
-    if (!this.#isShortOfMemory) return;
+    if (!this.#isShortOfMemory) {
+      if (wasShort) actions.relieved?.();
+      return;
+    }
     void actions.shrinkPool(EVICT_MAX);
     const nowMs = this.#options.clock.monotonicMs();
     for (const environment of evictionOrder(actions.fleets(), nowMs).slice(0, EVICT_MAX))

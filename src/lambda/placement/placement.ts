@@ -2,17 +2,15 @@
  * Placement: which environment gets an invocation. An idle environment of the same function version, the one used last
  * first (so that the others grow old and go); a frozen one; else a cold start. Everything here is soft state in memory.
  */
-import { AwsError, serviceException } from "../../errors.ts";
+import { AwsError, serviceException, tooManyRequests } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError } from "../../kernel/deferred.ts";
-import { newHexId } from "../../kernel/ids.ts";
 import type { LogSink } from "../../telemetry/log-sink.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Gauge } from "../../telemetry/metrics.ts";
 import { Environment } from "../environment/environment.ts";
 import { EnvironmentLog } from "../environment/environment-log.ts";
 import { entrypointFailure, failurePayload } from "../environment/failures.ts";
-import { jsonLines, textLines, type PlatformLines } from "../environment/platform-lines.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import type { FunctionConcurrency, ProvisionedState } from "./concurrency.ts";
@@ -20,7 +18,9 @@ import { concurrencyGauges } from "./concurrency-gauges.ts";
 import { Fleet, type Waiter } from "./fleet.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
+import { logStreamName, platformLines } from "./log-stream.ts";
 import { Provisioner } from "./provisioner.ts";
+import { StartQueue } from "./start-queue.ts";
 import type { WarmPool } from "./warm-pool.ts";
 
 export interface PlacementOptions {
@@ -64,6 +64,7 @@ export class Placement {
   /** Every environment that is not gone yet, those of dissolved fleets included. */
   readonly #environments = new Set<Environment>();
   readonly #provisioner: Provisioner;
+  readonly #starts: StartQueue<Fleet>;
   /** Environments that are being started ahead of time. */
   #prewarming = 0;
   /** No further invocation is let in. */
@@ -79,11 +80,22 @@ export class Placement {
       clock: options.clock,
       start: (fleet) => this.#startProvisioned(fleet),
     });
+    this.#starts = new StartQueue({
+      clock: options.clock,
+      isShortOfMemory: () => options.keepAlive.isShortOfMemory,
+      start: (fleet, built) => this.#startMissing(fleet, built),
+      refuse: (fleet) =>
+        this.#refuseMissing(
+          fleet,
+          this.#stopped ? stopping() : tooManyRequests("ConcurrentInvocationLimitExceeded"),
+        ),
+    });
     options.keepAlive.start({
       fleets: () => this.#fleets.values(),
       prewarm: (fleet) => this.#prewarm(fleet),
       evict: (environment, reason) => void environment.shutdown(reason),
       shrinkPool: (count) => options.pool.shrink(count),
+      relieved: () => this.#starts.next(),
     });
   }
 
@@ -197,6 +209,7 @@ export class Placement {
       await new Promise<void>((resolve) => void clock.after(20, resolve));
     this.#options.keepAlive.stop();
     this.#stopped = true;
+    this.#starts.stop();
     await Promise.all([...this.#environments].map((environment) => environment.shutdown("the server stops")));
   }
 
@@ -231,25 +244,26 @@ export class Placement {
 
   #startUnlessServed(fleet: Fleet, looksLeft: number): void {
     if (fleet.missing === 0) return;
-    if (looksLeft === 0 || !fleet.isAboutToServe) this.#startMissing(fleet);
+    if (this.#stopped) this.#refuseMissing(fleet, stopping());
+    else if (looksLeft === 0 || !fleet.isAboutToServe) this.#starts.want(fleet);
     else
       this.#options.clock.after(ABOUT_TO_SERVE_LOOK_MS, () => this.#startUnlessServed(fleet, looksLeft - 1));
   }
 
-  #startMissing(fleet: Fleet): void {
-    while (fleet.missing > 0) {
-      if (this.#stopped) {
-        fleet.take()?.reject(stopping());
-        continue;
-      }
-      if (!this.#admission.mayStart(fleet.account, this.#options.clock.monotonicMs())) {
-        // Who came last: the others wait for the environments that are being started.
-        fleet.takeNewest()?.reject(this.#admission.scalesTooFast(fleet.account));
-        continue;
-      }
+  /** Its turn in the queue of starts has come, or it is the end of all turns. */
+  #startMissing(fleet: Fleet, built: () => void): void {
+    if (this.#admission.mayStart(fleet.account, this.#options.clock.monotonicMs())) {
       fleet.starting += 1;
-      void this.#startOne(fleet);
+      void this.#startOne(fleet, built);
+      return;
     }
+    // The ones who came last: the others wait for the environments that are being started.
+    this.#refuseMissing(fleet, this.#admission.scalesTooFast(fleet.account));
+    built();
+  }
+
+  #refuseMissing(fleet: Fleet, error: Error): void {
+    while (fleet.missing > 0) fleet.takeNewest()?.reject(error);
   }
 
   /** Ahead of an invocation that is likely to come. It is on demand all the same: the function cannot tell. */
@@ -262,11 +276,11 @@ export class Placement {
   }
 
   /** Never rejects: what goes wrong is told to an invocation that waits. */
-  async #startOne(fleet: Fleet): Promise<void> {
+  async #startOne(fleet: Fleet, built?: () => void): Promise<void> {
     const { pool, logger } = this.#options;
     pool.coldStartBegins();
     try {
-      const environment = this.#newEnvironment(fleet);
+      const environment = this.#newEnvironment(fleet, false, built);
       const init = await environment.start();
       fleet.starting -= 1;
       if (init.status === "ready" && environment.state === "IDLE") {
@@ -338,7 +352,8 @@ export class Placement {
     reject(serviceException());
   }
 
-  #newEnvironment(fleet: Fleet, isProvisioned = false): Environment {
+  /** Calls `built` when the machine has done its part: what is left of the start is the function's own. */
+  #newEnvironment(fleet: Fleet, isProvisioned = false, built: () => void = () => undefined): Environment {
     const { clock, occupier, region, logger, mayLog } = this.#options;
     const { version } = fleet;
     const stream = logStreamName(clock.nowMs(), version.version);
@@ -353,9 +368,9 @@ export class Placement {
       function: version,
       clock,
       log,
-      lines: this.#lines(version, region, isProvisioned),
+      lines: platformLines(version, region, isProvisioned),
       isProvisioned,
-      occupy: (events) => occupier.occupy(version, stream, events, isProvisioned),
+      occupy: (events) => occupier.occupy(version, stream, events, isProvisioned).finally(built),
       onEnded: () => this.#remove(fleet, environment),
       onIdle: () => this.#becameIdle(fleet, environment),
       onFault: (error) => logger.error("a sandbox could not be removed", { function: version.name, error }),
@@ -365,18 +380,6 @@ export class Placement {
     this.#environments.add(environment);
     void environment.gone.then(() => this.#environments.delete(environment));
     return environment;
-  }
-
-  #lines(version: FunctionVersion, region: string, isProvisioned: boolean): PlatformLines {
-    const subject = {
-      functionName: version.name,
-      version: version.version,
-      region,
-      isProvisioned,
-      runtimeVersion: `${version.runtime.replace(/^(nodejs|python|java|dotnet|ruby)/, "$1:").replace(/\.x$/, "")}.v1`,
-    };
-    const { format, systemLevel } = version.logging;
-    return format === "JSON" ? jsonLines(subject, systemLevel) : textLines(subject);
   }
 
   #becameIdle(fleet: Fleet, environment: Environment): void {
@@ -391,14 +394,10 @@ export class Placement {
   #remove(fleet: Fleet, environment: Environment): void {
     fleet.remove(environment);
     if (environment.isProvisioned) this.#provisioner.tend(fleet);
+    this.#starts.next();
   }
 }
 
 function stopping(): AwsError {
   return serviceException("The server is shutting down.");
-}
-
-/** `2026/11/23/[$LATEST]0123…`: 32 hex digits that name the environment. */
-function logStreamName(nowMs: number, version: string): string {
-  return `${new Date(nowMs).toISOString().slice(0, 10).replaceAll("-", "/")}/[${version}]${newHexId(16)}`;
 }
