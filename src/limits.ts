@@ -76,9 +76,9 @@ export const ACCOUNT_CONCURRENCY_DEFAULT = 1000;
 export const UNRESERVED_CONCURRENCY_MIN = 100;
 /** Requests that may begin in a second for each unit of concurrency: account, reserved, provisioned [quotas]. */
 export const REQUESTS_PER_S_PER_CONCURRENCY = 10;
-/** A function may have 1,000 environments started at once, refilled by 1,000 in 10 s [docs: scaling-behavior]. */
+/** A function may have 1,000 environments started in 10 s, refilled continuously [docs: scaling-behavior]; configurable. */
 export const SCALING_BURST = 1000;
-export const SCALING_INTERVAL_MS = 10;
+export const SCALING_MS = 10_000;
 
 // Execution environment
 /** One vCPU per so many MB [docs: configuration-memory]. */

@@ -14,7 +14,7 @@ import { createDefaultRole } from "./iam/first-start.ts";
 import { KeyUsage } from "./iam/key-usage.ts";
 import { systemClock } from "./kernel/clock.ts";
 import { newHexId } from "./kernel/ids.ts";
-import { EVENTS_RUNNING_MAX } from "./limits.ts";
+import { EVENTS_RUNNING_MAX, SCALING_MS } from "./limits.ts";
 import { Artefacts } from "./lambda/artefacts/artefacts.ts";
 import { createControl } from "./lambda/control/control.ts";
 import { createRoleChecker } from "./lambda/control/role-checker.ts";
@@ -182,6 +182,10 @@ export async function startServer(
       pool,
       region,
       accountConcurrency: configuration.accountConcurrency,
+      rates: {
+        requestsPerSecond: configuration.requestRate,
+        scaling: { burst: configuration.scalingRate, intervalMs: SCALING_MS / configuration.scalingRate },
+      },
       keepAlive: new KeepAlive({
         clock,
         ...configuration.keepAlive,

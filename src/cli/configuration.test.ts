@@ -65,6 +65,16 @@ const SETTINGS: readonly Setting[] = [
     refuses: ["0", "1000001", "1e", "many"],
   },
   {
+    ...{ key: "requestRate", option: "requestRate", variable: "HORNERO_REQUEST_RATE", fallback: 10 },
+    takes: [["1", 1]],
+    refuses: ["0", "1000001", "ten"],
+  },
+  {
+    ...{ key: "scalingRate", option: "scalingRate", variable: "HORNERO_SCALING_RATE", fallback: 1000 },
+    takes: [["1", 1]],
+    refuses: ["0", "1000001", "1k"],
+  },
+  {
     ...{ key: "keepAlive", option: "keepAlive", variable: "HORNERO_KEEP_ALIVE" },
     fallback: { adapts: true, keepAliveMs: 600_000 },
     takes: [

@@ -6,9 +6,11 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import {
   ACCOUNT_CONCURRENCY_DEFAULT,
-  EVENT_RETRY_DELAY_S_DEFAULT,
   EVENTS_PER_FUNCTION_DEFAULT,
+  EVENT_RETRY_DELAY_S_DEFAULT,
   PORT_DEFAULT,
+  REQUESTS_PER_S_PER_CONCURRENCY,
+  SCALING_BURST,
 } from "../limits.ts";
 
 export interface Configuration {
@@ -25,6 +27,10 @@ export interface Configuration {
   readonly region: string;
   readonly accountId: string;
   readonly accountConcurrency: number;
+  /** Synchronous requests that may begin in a second for each unit of concurrency. */
+  readonly requestRate: number;
+  /** Environments that a function may have started in ten seconds. */
+  readonly scalingRate: number;
   /** How long idle environments are kept. `adapts`: as each function's arrivals advise, for as much memory-time as that would take. */
   readonly keepAlive: { readonly adapts: boolean; readonly keepAliveMs: number };
   /** Waiting sandboxes per runtime and memory size that is in use. */
@@ -103,6 +109,8 @@ export function readConfiguration(options: Options, variables: Variables): Confi
       ACCOUNT_CONCURRENCY_DEFAULT,
       [1, 1_000_000],
     ),
+    requestRate: whole("requestRate", "HORNERO_REQUEST_RATE", REQUESTS_PER_S_PER_CONCURRENCY, [1, 1_000_000]),
+    scalingRate: whole("scalingRate", "HORNERO_SCALING_RATE", SCALING_BURST, [1, 1_000_000]),
     keepAlive: readKeepAlive(text("keepAlive", "HORNERO_KEEP_ALIVE", "auto")),
     poolSize: whole("pool", "HORNERO_POOL", 2, [0, 1000]),
     asyncEventsMax: whole(

@@ -49,6 +49,14 @@ program
   .option("--account-id <id>", "twelve digits (HORNERO_ACCOUNT_ID)")
   .option("--concurrency <n>", "concurrent executions of the account (HORNERO_CONCURRENCY; default 1000)")
   .option(
+    "--request-rate <n>",
+    "requests a second for each unit of concurrency (HORNERO_REQUEST_RATE; default 10)",
+  )
+  .option(
+    "--scaling-rate <n>",
+    "environments that a function may have started in ten seconds (HORNERO_SCALING_RATE; default 1000)",
+  )
+  .option(
     "--keep-alive <s>",
     "seconds that an idle environment is kept, or auto, auto:<s> (HORNERO_KEEP_ALIVE; default auto)",
   )

@@ -16,7 +16,7 @@
  * Requests per second are ten times each of those numbers; those of the asynchronous queue are not counted.
  */
 import { tooManyRequests, type ThrottleReason } from "../../errors.ts";
-import { REQUESTS_PER_S_PER_CONCURRENCY, SCALING_BURST, SCALING_INTERVAL_MS } from "../../limits.ts";
+import { REQUESTS_PER_S_PER_CONCURRENCY, SCALING_BURST, SCALING_MS } from "../../limits.ts";
 import { RateLimit, type Rate } from "./rate-limit.ts";
 
 /** What is configured for one function. */
@@ -84,7 +84,7 @@ export class Admission {
   constructor(options: AdmissionOptions) {
     this.#accountMax = options.accountConcurrency;
     this.#requestsPerSecond = options.requestsPerSecond ?? REQUESTS_PER_S_PER_CONCURRENCY;
-    this.#scaling = options.scaling ?? { intervalMs: SCALING_INTERVAL_MS, burst: SCALING_BURST };
+    this.#scaling = options.scaling ?? { intervalMs: SCALING_MS / SCALING_BURST, burst: SCALING_BURST };
   }
 
   get running(): number {

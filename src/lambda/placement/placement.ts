@@ -78,6 +78,7 @@ export class Placement {
     this.#admission = new Admission({ ...rates, accountConcurrency });
     this.#provisioner = new Provisioner({
       clock: options.clock,
+      isShortOfMemory: () => options.keepAlive.isShortOfMemory,
       start: (fleet) => this.#startProvisioned(fleet),
     });
     this.#starts = new StartQueue({

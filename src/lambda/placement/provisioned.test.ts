@@ -193,6 +193,24 @@ describe("provisioned concurrency", () => {
     await close();
   });
 
+  it("waits while the machine is short of memory", async () => {
+    let availableBytes = 0;
+    const { driver, clock, provide, ready, state, close } = setUp({
+      availableMemoryBytes: () => availableBytes,
+      reserveBytes: 1,
+    });
+    clock.advance(1000);
+    provide(1);
+    clock.advance(5000);
+    await turns(20);
+    assert.equal(driver.created.length, 0);
+    assert.deepEqual(state(), { allocated: 0, available: 0 });
+    availableBytes = 1;
+    clock.advance(2000);
+    await ready(1);
+    await close();
+  });
+
   it("is made a few at a time, of each function in turn", async () => {
     const { driver, provide, ready, close } = setUp();
     let open: () => void = () => undefined;

@@ -12,6 +12,8 @@ import { RateLimit } from "./rate-limit.ts";
 
 export interface ProvisionerOptions {
   readonly clock: Clock;
+  /** Then none is started, and it is looked at again later. */
+  readonly isShortOfMemory: () => boolean;
   /** Starts one and hands it to its fleet. Resolves when it is initialised, with why not when it is not; never rejects. */
   readonly start: (fleet: Fleet) => Promise<string | undefined>;
 }
@@ -120,15 +122,14 @@ export class Provisioner {
   }
 
   #startNext(): void {
-    const { clock } = this.#options;
+    const { clock, isShortOfMemory } = this.#options;
     for (const fleet of this.#hungry) {
       if (this.#starting >= STARTS_MAX) return;
       this.#hungry.delete(fleet);
       const { provisioned } = fleet;
       if (!provisioned || fleet.isRetired || provisioned.all.size >= provisioned.wanted) continue;
-      if (
-        !provisioned.starts.take(clock.monotonicMs(), { intervalMs: REPLACE_MS, burst: provisioned.wanted })
-      ) {
+      const rate = { intervalMs: REPLACE_MS, burst: provisioned.wanted };
+      if (isShortOfMemory() || !provisioned.starts.take(clock.monotonicMs(), rate)) {
         this.#retry(fleet, provisioned, REPLACE_MS);
         continue;
       }
