@@ -4,14 +4,14 @@ The fork server itself stands behind walls: the root that its children show, nam
 without rights, with the capabilities of its own user namespace only. A child takes a copy of these namespaces for
 itself, and then, in a user namespace of its own, gives up every capability:
 
-    fork server ── pid 1 of the sandbox: waits for the command, reaps orphans ── command: becomes the runtime
+    fork server ── pid 1 of the sandbox: waits for the command, reaps orphans (init.py) ── command: becomes the runtime
 
 The network, /tmp and the function's code are attached from outside, by the platform.
 """
 
+import _signal
 import ctypes
 import os
-import sys
 
 SANDBOX_UID = 993
 SANDBOX_GID = 990
@@ -21,6 +21,8 @@ _OOM_SCORE_ADJUSTMENT = 500
 _SIGNAL_STATUS_BASE = 128
 _DESCRIPTORS_END = 1024
 _LINK_FD = 3
+# The first child of pid 1, and what init.py's program waits for.
+_COMMAND_PID = 2
 
 _CLONE_NEWNS = 0x20000
 _CLONE_NEWCGROUP = 0x2000000
@@ -121,11 +123,12 @@ def enclose(request, groups, system_calls, tell_birth):
     system_calls.seal()
 
 
-def start_as_command(output, gate, link):
-    """Forks the command off, which returns when the platform opens the gate; pid 1 stays here for good."""
+def start_as_command(output, gate, link, init):
+    """Forks the command off, which returns when the platform opens the gate; pid 1 stays here for good, as the program
+    of the descriptor `init` if there is one."""
     command = os.fork()
     if command != 0:
-        _reap_until_end_of(command)
+        _stay_as_init(command, init)
     # A parent that gave up its dumpable state passes that on: the command's /proc/self is its own to look at.
     _prctl(_PR_SET_DUMPABLE, 1)
     os.dup2(output, 1)
@@ -161,18 +164,31 @@ def _enter_user_namespace(account):
     _write("/proc/self/gid_map", "%d %d 1" % (SANDBOX_GID, gid))
 
 
-def _reap_until_end_of(command):
+def _stay_as_init(command, init):
     """What pid 1 does. Its end ends everything inside, and its status is the command's."""
     # Nothing inside may look into it, though it runs under the same account.
     _prctl(_PR_SET_DUMPABLE, 0)
-    _call("prctl", _PR_SET_NAME, b"init")
-    signal = sys.modules["_signal"]
-    for number in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-        # The kernel keeps what has no handler from pid 1.
-        signal.signal(number, signal.SIG_DFL)
     os.dup2(0, 1)
     os.dup2(0, 2)
-    os.closerange(3, _DESCRIPTORS_END)
+    if init is None or command != _COMMAND_PID:
+        os.closerange(3, _DESCRIPTORS_END)
+    else:
+        os.closerange(3, init)
+        os.closerange(init + 1, _DESCRIPTORS_END)
+        try:
+            os.execve(init, ["init"], {})
+        except OSError:
+            # A machine that runs no programs from memory: the interpreter can wait, too.
+            os.close(init)
+    _reap_until_end_of(command)
+
+
+def _reap_until_end_of(command):
+    """What init.py's program does, where that cannot run."""
+    _call("prctl", _PR_SET_NAME, b"init")
+    for number in (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ):
+        # The kernel keeps what has no handler from pid 1.
+        _signal.signal(number, _signal.SIG_DFL)
     while True:
         pid, status = os.wait()
         if pid == command:

@@ -40,16 +40,16 @@ def is_zygote():
 def fork_on_request():
     """Returns in each child, behind its walls and with the link as descriptor 3; never in the fork server itself."""
     # Here alone: a runtime that is started on its own needs none of it.
-    from . import walls
+    from . import init, walls
 
-    server = _ForkServer(walls)
+    server = _ForkServer(walls, init)
     while not server.serve():
         pass
     _look_fresh()
 
 
 class _ForkServer:
-    def __init__(self, walls):
+    def __init__(self, walls, init):
         import _socket
         from array import array
 
@@ -60,6 +60,7 @@ class _ForkServer:
         self._filter = walls.SystemCallFilter(os.read(FILTER_FD, _FILTER_BYTES_MAX))
         # And whatever else was left open on the way.
         os.closerange(FILTER_FD, 64)
+        self._init = init.make_program()
         self._own = walls.OwnNamespaces()
         # Pids to tokens. They are reaped between requests and while we wait for one.
         self._children = {}
@@ -111,7 +112,7 @@ class _ForkServer:
                 _tell("born %d" % token)
 
             self._walls.enclose(request, groups, self._filter, tell_birth)
-            self._walls.start_as_command(output, gate, link)
+            self._walls.start_as_command(output, gate, link, self._init)
             # Closed with all others: an object that is collected later must not close another's descriptor.
             self._control.detach()
         except BaseException as error:
