@@ -2,6 +2,7 @@
  * What a caller gets when the runtime could not answer by itself: the JSON bodies that AWS Lambda sends with
  * X-Amz-Function-Error: Unhandled, and the lines that appear in the log.
  */
+import type { InvocationOutcome } from "../model.ts";
 import type { SandboxExit } from "../sandbox/sandbox.ts";
 
 export interface Failure {
@@ -92,4 +93,22 @@ export function errorTypeOf(payload: Buffer): string | undefined {
     // Not JSON: a custom runtime may report anything; it is passed through without a type.
   }
   return undefined;
+}
+
+/** What the caller of a function gets whose program cannot be started: nothing of it ran. */
+export function entrypointOutcome(message: string, requestId: string, memoryMb: number): InvocationOutcome {
+  const failure = entrypointFailure(message);
+  return {
+    functionError: "Unhandled",
+    payload: failurePayload(failure, requestId),
+    contentType: "application/json",
+    report: {
+      durationMs: 0,
+      billedMs: 1,
+      memorySizeMb: memoryMb,
+      maxMemoryUsedMb: 0,
+      status: "error",
+      errorType: failure.errorType,
+    },
+  };
 }

@@ -10,7 +10,7 @@ import type { Logger } from "../../telemetry/logger.ts";
 import type { Gauge } from "../../telemetry/metrics.ts";
 import { Environment } from "../environment/environment.ts";
 import { EnvironmentLog } from "../environment/environment-log.ts";
-import { entrypointFailure, failurePayload } from "../environment/failures.ts";
+import { entrypointOutcome } from "../environment/failures.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
 import { Admission, type AdmissionOptions } from "./admission.ts";
 import type { FunctionConcurrency, ProvisionedState } from "./concurrency.ts";
@@ -61,6 +61,7 @@ export class Placement {
   readonly #admission: Admission;
   /** By functionArn:version. */
   readonly #fleets = new Map<string, Fleet>();
+  readonly #byVersion = new WeakMap<FunctionVersion, Fleet>();
   /** Every environment that is not gone yet, those of dissolved fleets included. */
   readonly #environments = new Set<Environment>();
   readonly #provisioner: Provisioner;
@@ -215,6 +216,15 @@ export class Placement {
   }
 
   #fleet(version: FunctionVersion): Fleet {
+    // The directory hands out the same object until the version changes: no key is put together on the hot path.
+    const known = this.#byVersion.get(version);
+    if (known && !known.isRetired) return known;
+    const found = this.#findFleet(version);
+    this.#byVersion.set(version, found);
+    return found;
+  }
+
+  #findFleet(version: FunctionVersion): Fleet {
     const key = `${version.functionArn}:${version.version}`;
     const fleet = this.#fleets.get(key);
     if (fleet && !fleet.isRetired && fleet.version.revisionId === version.revisionId) return fleet;
@@ -332,22 +342,8 @@ export class Placement {
   }
 
   #cannotStart(version: FunctionVersion, { invocation, resolve, reject }: Waiter, error: Error): void {
-    if (error instanceof InvalidEntrypoint) {
-      const failure = entrypointFailure(error.message);
-      return resolve({
-        functionError: "Unhandled",
-        payload: failurePayload(failure, invocation.requestId),
-        contentType: "application/json",
-        report: {
-          durationMs: 0,
-          billedMs: 1,
-          memorySizeMb: version.memoryMb,
-          maxMemoryUsedMb: 0,
-          status: "error",
-          errorType: failure.errorType,
-        },
-      });
-    }
+    if (error instanceof InvalidEntrypoint)
+      return resolve(entrypointOutcome(error.message, invocation.requestId, version.memoryMb));
     if (error instanceof AwsError) return reject(error);
     this.#options.logger.error("an environment could not be built", { function: version.name, error });
     reject(serviceException());
