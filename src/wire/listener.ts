@@ -4,9 +4,8 @@
  */
 import { once } from "node:events";
 import http from "node:http";
-import http2 from "node:http2";
+import type http2 from "node:http2";
 import net from "node:net";
-import tls from "node:tls";
 import type { Clock } from "../kernel/clock.ts";
 import { deferred } from "../kernel/deferred.ts";
 import { newUuid } from "../kernel/ids.ts";
@@ -51,7 +50,7 @@ const HTTP2_PREFACE = "PRI";
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #http1: http.Server;
-  readonly #http2: http2.Http2Server;
+  #http2: http2.Http2Server | undefined;
   readonly #servers = new Set<net.Server>();
   readonly #sockets = new Set<net.Socket>();
   readonly #sessions = new Set<http2.ServerHttp2Session>();
@@ -62,7 +61,6 @@ export class Listener {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#http1 = this.#createHttp1();
-    this.#http2 = this.#createHttp2();
   }
 
   /** Starts to listen; may be called for several addresses. Port 0 takes a free one. Rejects with the system's error. */
@@ -121,7 +119,7 @@ export class Listener {
     cancelSweep();
     cancelCut();
     this.#http1.close();
-    this.#http2.close();
+    this.#http2?.close();
   }
 
   #createHttp1(): http.Server {
@@ -152,9 +150,14 @@ export class Listener {
     return server;
   }
 
+  #http2Server(): http2.Http2Server {
+    return (this.#http2 ??= this.#createHttp2());
+  }
+
   #createHttp2(): http2.Http2Server {
     const { handle, logger } = this.#options;
-    const server = http2.createServer({
+    // Loaded by the first connection that speaks it: most servers never see one.
+    const server = process.getBuiltinModule("node:http2").createServer({
       settings: {
         maxConcurrentStreams: STREAMS_PER_CONNECTION_MAX,
         maxHeaderListSize: REQUEST_HEADERS_BYTES_MAX,
@@ -178,12 +181,13 @@ export class Listener {
   #createTls(secure: { readonly cert: string | Buffer; readonly key: string | Buffer }): net.Server {
     const handshakeTimeout = this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
     const ALPNProtocols = ["h2", "http/1.1"];
+    const tls = process.getBuiltinModule("node:tls");
     const server = tls.createServer({ ...secure, ALPNProtocols, handshakeTimeout, noDelay: true });
     // The plain socket below is not of interest; a handshake that fails is its client's affair.
     server.on("tlsClientError", (error) => this.#options.logger.debug("a TLS handshake failed", { error }));
     server.on("secureConnection", (socket) => {
       if (!this.#track(socket)) return;
-      (socket.alpnProtocol === "h2" ? this.#http2 : this.#http1).emit("connection", socket);
+      (socket.alpnProtocol === "h2" ? this.#http2Server() : this.#http1).emit("connection", socket);
     });
     return server;
   }
@@ -221,7 +225,7 @@ export class Listener {
       cancel();
       // Only now: what is put back is "readable" at once.
       socket.unshift(head);
-      (start === HTTP2_PREFACE ? this.#http2 : this.#http1).emit("connection", socket);
+      (start === HTTP2_PREFACE ? this.#http2Server() : this.#http1).emit("connection", socket);
     };
     socket.on("readable", sniff);
   }

@@ -257,7 +257,7 @@ describe("hornero ls, rm, env and bill", () => {
 });
 
 describe("every command", () => {
-  const commands = ["start", "env", "deploy", "invoke", "logs", "ls", "rm", "bill", "doctor", "stop"];
+  const commands = ["start", "env", "deploy", "invoke", "logs", "ls", "rm", "bill", "iam", "doctor", "stop"];
 
   for (const command of commands)
     it(`${command} --help says what it is for and which options it has`, async () => {
