@@ -32,6 +32,7 @@ import { Occupier } from "./lambda/placement/occupier.ts";
 import { Placement } from "./lambda/placement/placement.ts";
 import { WarmPool } from "./lambda/placement/warm-pool.ts";
 import type { SandboxDriver } from "./lambda/sandbox/sandbox.ts";
+import { createUrlRoute } from "./lambda/urls/url-route.ts";
 import { createCloudWatch } from "./services/cloudwatch/cloudwatch.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "./services/cloudwatch/prometheus.ts";
 import { serverFamilies } from "./services/cloudwatch/server-families.ts";
@@ -46,6 +47,7 @@ import { Dispatcher } from "./wire/dispatch.ts";
 import { endpointUrl } from "./wire/endpoint-url.ts";
 import { Listener } from "./wire/listener.ts";
 import { createProtocols } from "./wire/protocols.ts";
+import { BodyReader } from "./wire/read-body.ts";
 import { healthRoute, rootRoute, wireRoute } from "./wire/routes.ts";
 import { SignatureVerifier } from "./wire/sigv4.ts";
 
@@ -247,6 +249,18 @@ export async function startServer(
       createSts({ credentials, directory: identities, access, clock, accountId, keySets: keySetFetcher }),
     ];
     const verifier = new SignatureVerifier({ credentials, clock });
+    const bodies = new BodyReader();
+    const urlRoute = createUrlRoute({
+      urls: control.urls,
+      directory,
+      runner,
+      meter,
+      access,
+      verifier,
+      bodies,
+      clock,
+      auth: configuration.auth,
+    });
     const dispatcher = new Dispatcher({
       protocols: createProtocols(services.map(({ model }) => model)),
       services,
@@ -256,7 +270,9 @@ export async function startServer(
       region,
       accountId,
       auth: configuration.auth,
+      bodies,
       routes: [
+        urlRoute,
         healthRoute,
         wireRoute(CODE_PATH_PREFIX, (path, query) => control.downloadCode(path, query)),
         rootRoute({

@@ -80,9 +80,9 @@ export class AccessControl implements Authorizer {
     }));
   }
 
-  /** One action on one resource by a principal, outside of any request. */
-  may(principal: Principal, access: Access): Decision {
-    return this.#decide(principal, this.permissions.of(principal), access, {}, undefined);
+  /** One action on one resource by a principal; `request` gives the conditions their values when it is a client's act. */
+  may(principal: Principal, access: Access, request?: RequestContext): Decision {
+    return this.#decide(principal, this.permissions.of(principal), access, {}, request);
   }
 
   /**

@@ -21,11 +21,13 @@ import { signatureDialect, signatureError } from "./sigv4-errors.ts";
 import type { SignatureVerifier } from "./sigv4.ts";
 import { SignatureParts } from "./sigv4-parts.ts";
 
-/** Plain HTTP beside the models: code downloads, health. Looked at before everything else; not authenticated. */
+/** Plain HTTP beside the models: code downloads, health, function URLs. Looked at before everything else; not authenticated. */
 export interface Route {
-  /** Start of the path: `/_hornero/health`. */
+  /** Start of the path: `/_hornero/health`; empty for every path. */
   readonly prefix: string;
-  handle(request: IncomingMessage, response: ServerResponse): void | Promise<void>;
+  /** Whether the route answers for a Host header; left out: for each. On the path of every request. */
+  takesHost?(host: string): boolean;
+  handle(request: IncomingMessage, response: ServerResponse, exchange: Exchange): void | Promise<void>;
 }
 
 export interface DispatcherOptions {
@@ -43,6 +45,8 @@ export interface DispatcherOptions {
    */
   readonly auth: "sigv4" | "none";
   readonly routes?: readonly Route[];
+  /** Shared with routes that collect bodies, so that one bound holds for all; its own when left out. */
+  readonly bodies?: BodyReader;
 }
 
 /** aws-chunked bodies are longer than what they carry: room for the chunks' first lines, and for trailers. */
@@ -59,7 +63,7 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #handlers: ReadonlyMap<string, Service["operations"]>;
   readonly #routes: readonly Route[];
-  readonly #bodies = new BodyReader();
+  readonly #bodies: BodyReader;
   readonly #turns = new Turns(REQUESTS_PER_TURN);
   readonly #root: Principal;
 
@@ -67,6 +71,7 @@ export class Dispatcher {
     this.#options = options;
     this.#handlers = new Map(options.services.map(({ model, operations }) => [model, operations]));
     this.#routes = options.routes ?? [];
+    this.#bodies = options.bodies ?? new BodyReader();
     this.#root = rootPrincipal(options.accountId);
   }
 
@@ -75,7 +80,7 @@ export class Dispatcher {
     const exchange = new Exchange(request, response, this.#options.region, this.#options.accountId);
     try {
       for (const route of this.#routes) {
-        if (exchange.path.startsWith(route.prefix)) {
+        if (exchange.path.startsWith(route.prefix) && takesHost(route, exchange)) {
           this.#handleRoute(route, exchange, expectsContinue);
           return;
         }
@@ -213,7 +218,7 @@ export class Dispatcher {
     const { request, response } = exchange;
     response.setHeader("x-amzn-RequestId", exchange.requestId);
     if (expectsContinue) response.writeContinue();
-    const handled = route.handle(request, response);
+    const handled = route.handle(request, response, exchange);
     if (handled) handled.catch((error: unknown) => this.#fail(exchange, error));
   }
 
@@ -227,6 +232,10 @@ export class Dispatcher {
     const body = Buffer.from("<UnknownOperationException/>\n");
     return { status: 404, headers: { "x-amzn-RequestId": requestId }, body };
   }
+}
+
+function takesHost(route: Route, exchange: Exchange): boolean {
+  return route.takesHost === undefined || route.takesHost(exchange.headers["host"] ?? "");
 }
 
 /** An unsigned request to S3 is an anonymous one: its policies decide. Elsewhere only the model can allow it. */

@@ -280,6 +280,35 @@ describe("the AWS CLI", { skip }, () => {
     );
   });
 
+  test("function URLs: create, update, list, refuse, delete", async () => {
+    writeFileSync(path("url.zip"), zipOf({ "index.js": SOURCE }));
+    const name = ["--function-name", "url"];
+    await answered("lambda", "create-function", ...name, ...CREATE, "--zip-file", "fileb://url.zip");
+    await answered("lambda", "wait", "function-active-v2", ...name);
+    const create = ["lambda", "create-function-url-config", ...name, "--auth-type", "NONE"];
+    const made = await answered(...create, "--cors", "AllowOrigins=*,AllowMethods=GET,MaxAge=5");
+    assert.match(
+      String(made["FunctionUrl"]),
+      /^http:\/\/[a-z0-9]{32}\.lambda-url\.us-east-1\.localhost:\d+\/$/,
+    );
+    assert.deepEqual(made["Cors"], { AllowMethods: ["GET"], AllowOrigins: ["*"], MaxAge: 5 });
+    await refused(
+      EXIT.service,
+      /\(ResourceConflictException\) when calling the CreateFunctionUrlConfig operation: Failed to create function url config for \[functionArn = \S+:url\]\. Error message: {2}FunctionUrlConfig exists for this Lambda function$/,
+      ...create,
+    );
+    const changed = await answered("lambda", "update-function-url-config", ...name, "--auth-type", "AWS_IAM");
+    assert.deepEqual([changed["AuthType"], changed["FunctionUrl"]], ["AWS_IAM", made["FunctionUrl"]]);
+    const { FunctionUrlConfigs } = await answered("lambda", "list-function-url-configs", ...name);
+    assert.deepEqual(FunctionUrlConfigs, [await answered("lambda", "get-function-url-config", ...name)]);
+    await answered("lambda", "delete-function-url-config", ...name);
+    await refused(
+      EXIT.service,
+      /\(ResourceNotFoundException\) when calling the GetFunctionUrlConfig operation: The resource you requested does not exist\.$/,
+      ...["lambda", "get-function-url-config", ...name],
+    );
+  });
+
   test("sts get-caller-identity", async () => {
     assert.deepEqual(await answered("sts", "get-caller-identity"), {
       UserId: "000000000000",

@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lambda/artefacts/"],
   ["lambda/placement/"],
   ["lambda/invoke/"],
-  ["lambda/sources/"],
+  ["lambda/sources/", "lambda/urls/"],
   ["lambda/control/", "services/"],
   ["cli/", "main.ts"],
 ];

@@ -16,6 +16,7 @@ import type { OperationHandler } from "../../wire/service.ts";
 import { checkRevision, type FunctionStore } from "./function-store.ts";
 import { withoutEventInvoke } from "./event-invoke.ts";
 import { isAliasName, isVersionNumber, LATEST } from "./function-name.ts";
+import { withoutUrl } from "./function-urls.ts";
 import { locateUnqualified } from "./locate.ts";
 import { toAlias } from "./output.ts";
 import { page } from "./paging.ts";
@@ -178,5 +179,5 @@ function withoutAlias(record: FunctionRecord, aliasName: string | undefined): Fu
   const aliases = record.aliases.filter((alias) => alias.name !== aliasName);
   const qualifier = aliasName ?? "";
   const rest = withoutPolicy(withoutEventInvoke({ ...record, aliases }, qualifier), qualifier);
-  return withoutProvisioned(rest, qualifier);
+  return withoutUrl(withoutProvisioned(rest, qualifier), qualifier);
 }

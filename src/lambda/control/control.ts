@@ -12,6 +12,7 @@ import type { WireResponse } from "../../wire/protocol.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
 import type { FunctionDirectory } from "../invoke/directory.ts";
+import type { FunctionUrlDirectory } from "../urls/function-url.ts";
 import { Activation } from "./activation.ts";
 import { aliasOperations } from "./aliases.ts";
 import { AccountConcurrency, concurrencyOperations } from "./concurrency.ts";
@@ -22,6 +23,8 @@ import { asynchronousSettings, eventInvokeOperations } from "./event-invoke.ts";
 import { mappingOperations } from "./event-source-mappings.ts";
 import { FunctionIndex } from "./function-index.ts";
 import { FunctionStore } from "./function-store.ts";
+import { FunctionUrlIndex } from "./function-url-index.ts";
+import { functionUrlOperations } from "./function-urls.ts";
 import { functionOperations } from "./functions.ts";
 import { layerPermissionOperations } from "./layer-permissions.ts";
 import { LayerStore } from "./layer-store.ts";
@@ -68,6 +71,8 @@ export interface Control {
   readonly asynchronousSettings: AsynchronousSettings;
   /** Reserved and provisioned concurrency, for placement. */
   readonly concurrency: ConcurrencyFeed;
+  /** Function URLs, for the room that serves them. */
+  readonly urls: FunctionUrlDirectory;
   /** Answers GET of the URLs below CODE_PATH_PREFIX that GetFunction gives out. */
   downloadCode(path: string, query: string): Promise<WireResponse>;
   /** Ends what is under way; the store is the owner's to close. Idempotent. */
@@ -99,6 +104,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     random: options.random ?? Math.random,
     otherCodeBytes: () => layers.bytes(),
   });
+  const urls = new FunctionUrlIndex(index, { region, accountId });
   const preparer = options.preparer ?? noPreparer;
   const activation = new Activation({
     runtimes,
@@ -153,12 +159,14 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...layerOperations({ layers, code, codeUrls, clock }),
       ...layerPermissionOperations(layers),
       ...policyOperations(functions),
+      ...functionUrlOperations(functions),
       ...mappingOperations({ store, functions, clock }),
     },
     directory: index,
     facts: lambdaFacts(index, layers, { region, accountId }),
     asynchronousSettings: asynchronousSettings(index),
     concurrency: concurrencyFeed(index, { region, accountId }),
+    urls,
     downloadCode: (path, query) => codeUrls.download(path, query),
     async close() {
       index.close();

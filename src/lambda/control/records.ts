@@ -4,6 +4,7 @@
  * Types only, and their keys.
  */
 import type { StoredRecord } from "../../store/store.ts";
+import type { CorsRules } from "../urls/function-url.ts";
 
 /** FunctionRecord by function name. */
 export const FUNCTION_KIND = "lambda/function";
@@ -34,6 +35,8 @@ export interface FunctionRecord {
   readonly reservedConcurrency?: number;
   /** Provisioned concurrency, one per version or alias that has any, in ascending order of qualifiers. */
   readonly provisioned?: readonly ProvisionedRecord[];
+  /** Function URLs: of $LATEST and of aliases, in ascending order of qualifiers. */
+  readonly urls?: readonly FunctionUrlRecord[];
   /** Missing: recursive loops are stopped. */
   readonly recursiveLoop?: "Allow";
   /** What invocations of $LATEST run while an update of it is in progress or has failed. */
@@ -131,6 +134,17 @@ export interface ProvisionedRecord {
   readonly qualifier: string;
   /** At least 1. */
   readonly count: number;
+  readonly lastModifiedMs: number;
+}
+
+export interface FunctionUrlRecord {
+  /** `$LATEST` or an alias. */
+  readonly qualifier: string;
+  readonly id: string;
+  readonly authType: "NONE" | "AWS_IAM";
+  readonly invokeMode: "BUFFERED" | "RESPONSE_STREAM";
+  readonly cors?: CorsRules;
+  readonly createdMs: number;
   readonly lastModifiedMs: number;
 }
 
