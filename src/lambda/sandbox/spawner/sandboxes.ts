@@ -21,8 +21,8 @@ import type { Zygote } from "./zygote/zygote.ts";
 import type { Zygotes } from "./zygote/zygotes.ts";
 
 const MIB = 1024 * 1024;
-/** Sandboxes at one time. Ours: memory ends earlier on most machines. */
-const SANDBOXES_MAX = 4096;
+/** Sandboxes at one time. Ours: 24 GB hold some 8,000 of the smallest kind, and memory ends earlier on most machines. */
+const SANDBOXES_MAX = 10_000;
 /** Sandboxes in the making at one time: each takes about ten descriptors, and this process has 1,024. */
 const CREATING_MAX = 32;
 /** Host accounts of sandboxes: above those of people and containers' usual ranges, one for each sandbox. */
