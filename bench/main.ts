@@ -2,7 +2,7 @@
  * The benchmarks: `npm run bench`. Every figure stands beside a floor that was measured in the same minutes, in turns.
  *
  *   --quick            under two minutes; fewer rounds
- *   --only PART        one part: warm, asynchronous, cold, burst, rate, snapstart, memory, server, wire, store, trace
+ *   --only PART        one part: warm, asynchronous, cold, burst, rate, snapstart, bytecode, memory, server, wire, store, trace
  *   --driver NAME      auto (the default), bubblewrap or process
  *   --against URL      another Lambda-compatible endpoint, with the credentials of AWS_*: warm, cold and burst
  *   --density N        idle environments whose memory is measured (20); 2000 takes minutes and gigabytes
@@ -16,6 +16,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchAsynchronous } from "./parts/asynchronous.ts";
 import { benchBurst } from "./parts/burst.ts";
+import { benchBytecode } from "./parts/bytecode.ts";
 import { benchCold } from "./parts/cold.ts";
 import { benchDensity } from "./parts/density.ts";
 import { benchRate } from "./parts/rate.ts";
@@ -49,6 +50,7 @@ const PARTS: readonly { name: string; ofOthers: boolean; run: (context: Context)
   { name: "burst", ofOthers: true, run: benchBurst },
   { name: "rate", ofOthers: false, run: benchRate },
   { name: "snapstart", ofOthers: false, run: benchSnapStart },
+  { name: "bytecode", ofOthers: false, run: benchBytecode },
   { name: "memory", ofOthers: false, run: benchDensity },
   { name: "server", ofOthers: false, run: benchStartup },
   { name: "wire", ofOthers: false, run: benchWire },

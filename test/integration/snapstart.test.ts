@@ -86,7 +86,7 @@ describe("SnapStart", async () => {
       await deploy(server.lambda(), name, { ...SETTINGS, Runtime: runtime, files: { "index.js": UNIQUE } });
       const published = await publish(name);
       assert.deepEqual(published.SnapStart, { ApplyOn: "PublishedVersions", OptimizationStatus: "On" });
-      const calls = [1, 2, 3].map(() => call(server.lambda(), name, { waitMs: 500 }, { Qualifier: "1" }));
+      const calls = [1, 2, 3].map(() => call(server.lambda(), name, { waitMs: 2500 }, { Qualifier: "1" }));
       const answers = await Promise.all(calls);
       const seen = answers.map(({ body, text }) => {
         assert(!text.includes("errorType"), text);
