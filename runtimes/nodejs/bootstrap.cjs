@@ -5,8 +5,9 @@
  */
 const { FRAME, listen, sendText } = require("./link.cjs");
 const { RuntimeError, UnhandledPromiseRejection, toResponse } = require("./errors.cjs");
-const { patchConsole, logError } = require("./logging.cjs");
-const { defineAwslambda, isHandlerKept, loadHandler } = require("./handler.cjs");
+const { logError } = require("./logging.cjs");
+const { isHandlerKept, loadHandler } = require("./handler.cjs");
+const { assume, parseSpecialisation } = require("./specialisation.cjs");
 const { Invoker } = require("./invocation.cjs");
 
 /** Exit codes as AWS's runtimes have them; 13 is Node's own for a top-level await that nothing can settle. */
@@ -26,7 +27,7 @@ const socket = listen((type, body) => {
   } else if (type === FRAME.SPECIALISE && phase === "booted") {
     phase = "initialising";
     clearTimeout(warmUpTimer);
-    const message = JSON.parse(body.toString("utf8"));
+    const message = parseSpecialisation(body);
     warmedUp
       .then(() => specialise(message))
       .catch((error) => {
@@ -37,16 +38,13 @@ const socket = listen((type, body) => {
 });
 
 /** Becomes the runtime of one function: its variables, its folder, its handler. */
-async function specialise({ environment, handler, taskRoot, artefacts }) {
-  // What it booted with is not set again: of some variables, such as TZ, Node takes note at some expense.
-  for (const [name, value] of Object.entries(environment))
-    if (process.env[name] !== value) process.env[name] = value;
+async function specialise(message) {
+  const { handler, taskRoot, artefacts } = message;
+  assume(message);
   // The only flag of NODE_OPTIONS that can still be obeyed in a process that runs already.
   if (process.env.NODE_OPTIONS?.includes("--enable-source-maps")) process.setSourceMapsEnabled(true);
   if (artefacts !== undefined) useCompileCache(`${artefacts}/compiled`);
   process.chdir(taskRoot);
-  patchConsole();
-  defineAwslambda();
   socket.unref();
   const loaded = await loadHandler(taskRoot, handler);
   socket.ref();

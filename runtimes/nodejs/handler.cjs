@@ -124,9 +124,12 @@ async function loadModule(taskRoot, folder, name) {
   }
 }
 
+let requireOfRuntime;
+
+/** Made once, while the runtime warms up. */
 function createRequire() {
-  const { createRequire: create } = require("node:module");
-  return create(path.join(__dirname, "index.mjs"));
+  requireOfRuntime ??= require("node:module").createRequire(path.join(__dirname, "index.mjs"));
+  return requireOfRuntime;
 }
 
 /** In AWS's order: `.mjs` is an ES module, `.cjs` is not, of `.js` the nearest package.json decides. */

@@ -40,6 +40,7 @@ async function build() {
   const { patchConsole } = requireRuntime("./logging.cjs");
   const { defineAwslambda, keepHandler } = requireRuntime("./handler.cjs");
   requireRuntime("./invocation.cjs");
+  requireRuntime("./specialisation.cjs");
   const { LAMBDA_TASK_ROOT: taskRoot, _HANDLER: handler } = process.env;
   patchConsole();
   defineAwslambda();

@@ -74,8 +74,11 @@ function launchWarm({ command, environment }: RuntimeAtHand, then: string): Runt
   const script = `
     const folder = ${JSON.stringify(folder)};
     const { warmUp } = require(folder + "/warm-up.cjs");
+    const methods = { ...console };
     const look = () => JSON.stringify({
       variables: process.env, folder: process.cwd(), loaded: Object.keys(require.cache).sort(),
+      console: Object.entries(console).filter(([name, method]) => method === methods[name]).map(([name]) => name),
+      methods: Object.keys(console),
       context: require(folder + "/logging.cjs").current, globals: Object.getOwnPropertyNames(globalThis).sort(),
       listeners: process.eventNames().map(String), waitsFor: process.getActiveResourcesInfo(),
     });
