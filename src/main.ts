@@ -21,6 +21,7 @@ import { createRoleChecker } from "./lambda/control/role-checker.ts";
 import { CODE_PATH_PREFIX } from "./lambda/control/code-url.ts";
 import { RuntimeApi } from "./lambda/environment/runtime-api.ts";
 import { AsynchronousQueue } from "./lambda/invoke/asynchronous/asynchronous.ts";
+import { functionAlarmAction } from "./lambda/invoke/asynchronous/alarm-action.ts";
 import { LambdaTarget } from "./lambda/invoke/asynchronous/lambda-target.ts";
 import { Destinations } from "./lambda/invoke/destinations.ts";
 import { createInvokeAsync } from "./lambda/invoke/invoke-async.ts";
@@ -214,6 +215,10 @@ export async function startServer(
       eventsMax: configuration.asyncEventsMax,
       runningMax: Math.max(1, Math.min(EVENTS_RUNNING_MAX, Math.floor(configuration.accountConcurrency / 2))),
     });
+    cloudwatch.registerAction(
+      "lambda",
+      functionAlarmAction({ directory, queue: asynchronous, access, clock, accountId }),
+    );
     destinations.register(
       "lambda",
       new LambdaTarget({ directory, settings: asynchronousSettings, queue: asynchronous }),

@@ -4,8 +4,11 @@ import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Gauge, MetricsSink } from "../../telemetry/metrics.ts";
 import type { Service } from "../../wire/service.ts";
+import { AlarmActions, type AlarmAction } from "./alarms/actions.ts";
+import { AlarmBook } from "./alarms/alarm-book.ts";
 import type { CloudWatchContext } from "./context.ts";
 import { MetricStore } from "./metrics/metric-store.ts";
+import { alarmOperations } from "./operations/alarms.ts";
 import { dataOperations } from "./operations/data.ts";
 import { listOperations } from "./operations/list.ts";
 import { putOperations } from "./operations/put.ts";
@@ -29,6 +32,8 @@ export interface CloudWatch {
   observe(gauges: () => Iterable<Gauge>): void;
   /** Prometheus' text: functions' counters since the start, and `families`. */
   prometheus(families: readonly Family[]): string;
+  /** What alarms do with targets of that service (`lambda`, `sns`). */
+  registerAction(service: string, action: AlarmAction): void;
   /** Writes what has been gathered. */
   flush(): Promise<void>;
   /** Writes the rest; the Store must still be open. Idempotent. */
@@ -40,6 +45,8 @@ export async function createCloudWatch(options: CloudWatchOptions): Promise<Clou
   const metrics = await MetricStore.open({ store, clock, logger });
   let gauges: () => Iterable<Gauge> = () => [];
   const platform = new PlatformMetrics({ metrics, clock, logger, gauges: () => gauges() });
+  const actions = new AlarmActions();
+  const alarms = await AlarmBook.open({ store, metrics, clock, logger, actions, region, accountId });
   const context: CloudWatchContext = { metrics, store, clock, region, accountId };
   return {
     service: {
@@ -49,6 +56,7 @@ export async function createCloudWatch(options: CloudWatchOptions): Promise<Clou
         ...dataOperations(context),
         ...statisticsOperations(context),
         ...listOperations(context),
+        ...alarmOperations(alarms),
       },
     },
     sink: platform,
@@ -56,8 +64,10 @@ export async function createCloudWatch(options: CloudWatchOptions): Promise<Clou
       gauges = observed;
     },
     prometheus: (families) => prometheusText(families, platform.totals()),
+    registerAction: (service, action) => actions.register(service, action),
     flush: () => platform.flush(),
     close: async () => {
+      await alarms.close();
       await platform.close();
       await metrics.close();
     },

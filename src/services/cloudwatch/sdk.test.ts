@@ -6,14 +6,23 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import {
   CloudWatchClient,
+  DeleteAlarmsCommand,
+  DescribeAlarmHistoryCommand,
+  DescribeAlarmsCommand,
+  DisableAlarmActionsCommand,
   GetMetricDataCommand,
   GetMetricStatisticsCommand,
   InvalidParameterCombinationException,
   InvalidParameterValueException,
   ListMetricsCommand,
+  ListTagsForResourceCommand,
   paginateGetMetricData,
   paginateListMetrics,
+  PutMetricAlarmCommand,
   PutMetricDataCommand,
+  ResourceNotFound,
+  SetAlarmStateCommand,
+  TagResourceCommand,
   type MetricDatum,
 } from "@aws-sdk/client-cloudwatch";
 import { allowAuthenticated } from "../../iam/authorizer.ts";
@@ -248,5 +257,59 @@ test("mistakes are told in the model's exceptions", async (t) => {
   await assert.rejects(
     client.send(new GetMetricStatisticsCommand({ ...statistics, StartTime: at(-3000), Period: 60 })),
     /exceeds the limit of 1440/,
+  );
+});
+
+test("alarms are put, described, set, tagged and deleted", async (t) => {
+  const client = await start(t);
+  const AlarmName = "too slow";
+  const settings = {
+    AlarmName,
+    Namespace,
+    MetricName: "latency",
+    ExtendedStatistic: "p99",
+    Period: 60,
+    EvaluationPeriods: 3,
+    DatapointsToAlarm: 2,
+    Threshold: 100,
+    ComparisonOperator: "GreaterThanThreshold" as const,
+  };
+  await client.send(new PutMetricAlarmCommand({ ...settings, Tags: [{ Key: "team", Value: "a" }] }));
+  await client.send(new DisableAlarmActionsCommand({ AlarmNames: [AlarmName] }));
+  await client.send(
+    new SetAlarmStateCommand({
+      AlarmName,
+      StateValue: "ALARM",
+      StateReason: "a test",
+      StateReasonData: "{}",
+    }),
+  );
+  const describe = () =>
+    client.send(new DescribeAlarmsCommand({ AlarmNamePrefix: "too", StateValue: "ALARM" }));
+  const [alarm] = (await describe()).MetricAlarms ?? [];
+  const { StateReason, ActionsEnabled, AlarmArn: ResourceARN = "" } = alarm ?? {};
+  assert.deepEqual(
+    { ...alarm, ...settings, StateReason, ActionsEnabled },
+    { ...alarm, StateReason: "a test", ActionsEnabled: false },
+  );
+  await client.send(new TagResourceCommand({ ResourceARN, Tags: [{ Key: "tier", Value: "1" }] }));
+  const { Tags } = await client.send(new ListTagsForResourceCommand({ ResourceARN }));
+  assert.deepEqual(Tags, [
+    { Key: "team", Value: "a" },
+    { Key: "tier", Value: "1" },
+  ]);
+  const { AlarmHistoryItems = [] } = await client.send(
+    new DescribeAlarmHistoryCommand({ AlarmName, HistoryItemType: "StateUpdate" }),
+  );
+  assert.equal(AlarmHistoryItems[0]?.HistorySummary, "Alarm updated from INSUFFICIENT_DATA to ALARM");
+  await client.send(new DeleteAlarmsCommand({ AlarmNames: [AlarmName] }));
+  assert.deepEqual((await describe()).MetricAlarms, []);
+  await assert.rejects(
+    client.send(new SetAlarmStateCommand({ AlarmName, StateValue: "OK", StateReason: "x" })),
+    ResourceNotFound,
+  );
+  await assert.rejects(
+    client.send(new PutMetricAlarmCommand({ ...settings, DatapointsToAlarm: 4 })),
+    /DatapointsToAlarm/,
   );
 });

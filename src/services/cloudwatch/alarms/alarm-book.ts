@@ -1,0 +1,303 @@
+/**
+ * All alarms: kept in the Store, judged when a period has ended, and their actions performed.
+ *
+ * A change of state and its line of history are one transaction, which also notes that actions are pending; they are
+ * performed after it and the note is removed then. So an action is performed at least once, whatever ends the process.
+ */
+import { coerceError } from "../../../kernel/deferred.ts";
+import type { Clock } from "../../../kernel/clock.ts";
+import type { Change, Store } from "../../../store/store.ts";
+import type { Logger } from "../../../telemetry/logger.ts";
+import { limitExceeded } from "../errors.ts";
+import type { MetricStore } from "../metrics/metric-store.ts";
+import { readBuckets } from "../queries/queries.ts";
+import { alarmMessage, type AlarmActions } from "./actions.ts";
+import { actionsOf, queryOf, type AlarmRecord, type HistoryRecord, type PreviousState } from "./alarm.ts";
+import { COMPARISONS, EXTRA_PERIODS, judge, type AlarmState, type MissingData } from "./verdict.ts";
+
+const ALARM_KIND = "cloudwatch.alarm";
+const HISTORY_KIND = "cloudwatch.history";
+/** Lines of history of one alarm. */
+const HISTORY_MAX = 100;
+/** [quotas]: 5,000 in a Region. */
+const ALARMS_MAX = 5000;
+const LOOK_MS = 5000;
+/** The platform's own metrics are that late at the most. */
+const SETTLED_S = 2;
+
+export interface AlarmBookOptions {
+  readonly store: Store;
+  readonly metrics: MetricStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly actions: AlarmActions;
+  readonly region: string;
+  readonly accountId: string;
+}
+
+export class AlarmBook {
+  readonly #options: AlarmBookOptions;
+  readonly #alarms = new Map<string, AlarmRecord>();
+  /** By name: the second that the last judged period ended at. */
+  readonly #judgedS = new Map<string, number>();
+  /** Changes, one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #looking: Promise<void> | undefined;
+  #closed = false;
+  #cancel = () => {};
+
+  private constructor(options: AlarmBookOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: AlarmBookOptions): Promise<AlarmBook> {
+    const book = new AlarmBook(options);
+    for (const { key, value } of await options.store.list<AlarmRecord>(ALARM_KIND))
+      book.#alarms.set(key, value);
+    book.#plan();
+    return book;
+  }
+
+  alarm(name: string): AlarmRecord | undefined {
+    return this.#alarms.get(name);
+  }
+
+  /** In the order of their names. */
+  alarms(): AlarmRecord[] {
+    return [...this.#alarms.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  arn(name: string): string {
+    return `arn:aws:cloudwatch:${this.#options.region}:${this.#options.accountId}:alarm:${name}`;
+  }
+
+  async history(name: string): Promise<HistoryRecord> {
+    return (await this.#options.store.get<HistoryRecord>(HISTORY_KIND, name))?.value ?? [];
+  }
+
+  /** Makes or changes one; a changed one keeps its state and tags until it is judged. Resolves when it is on disk. */
+  async put(settings: AlarmRecord["settings"], tags: Readonly<Record<string, string>>): Promise<void> {
+    const name = settings.AlarmName ?? "";
+    await this.#inTurn(async () => {
+      const known = this.#alarms.get(name);
+      if (!known && this.#alarms.size >= ALARMS_MAX)
+        throw limitExceeded("The maximum number of alarms is reached.");
+      const nowMs = this.#options.clock.nowMs();
+      const state: PreviousState = known ?? {
+        state: "INSUFFICIENT_DATA",
+        reason: "Unchecked: Initial alarm creation",
+        reasonData: "",
+        stateMs: nowMs,
+      };
+      const { state: value, reason, reasonData, stateMs } = state;
+      const alarm: AlarmRecord = {
+        name,
+        settings,
+        tags: known?.tags ?? tags,
+        updatedMs: nowMs,
+        state: value,
+        reason,
+        reasonData,
+        stateMs,
+        ...(known?.pending && { pending: known.pending }),
+      };
+      await this.#save(alarm, "ConfigurationUpdate", `Alarm "${name}" ${known ? "updated" : "created"}`, {});
+      this.#judgedS.delete(name);
+    });
+  }
+
+  /** Changes settings or tags of those that are there. */
+  async update(names: readonly string[], change: (alarm: AlarmRecord) => AlarmRecord): Promise<void> {
+    await this.#inTurn(async () => {
+      for (const name of names) {
+        const known = this.#alarms.get(name);
+        if (known) await this.#save(change(known), "ConfigurationUpdate", `Alarm "${name}" updated`, {});
+      }
+    });
+  }
+
+  async delete(names: readonly string[]): Promise<void> {
+    await this.#inTurn(async () => {
+      const changes: Change[] = names.flatMap((name) => [
+        { op: "delete", kind: ALARM_KIND, key: name },
+        { op: "delete", kind: HISTORY_KIND, key: name },
+      ]);
+      await this.#options.store.write(changes);
+      for (const name of names) {
+        this.#alarms.delete(name);
+        this.#judgedS.delete(name);
+      }
+    });
+  }
+
+  /** Changes the state, until the alarm is judged again. Resolves when it is on disk; actions are performed afterwards. */
+  async setState(name: string, state: AlarmState, reason: string, reasonData: string): Promise<void> {
+    await this.#inTurn(async () => {
+      const known = this.#alarms.get(name);
+      if (!known) return;
+      // What was set by hand stays until the next period has ended.
+      this.#judgedS.set(name, this.#endS(queryOf(known).periodS));
+      const previous: PreviousState = {
+        state: known.state,
+        reason: known.reason,
+        reasonData: known.reasonData,
+        stateMs: known.stateMs,
+      };
+      const next = { ...known, state, reason, reasonData, stateMs: this.#options.clock.nowMs() };
+      if (state === known.state) return await this.#save(next);
+      await this.#save(
+        { ...next, pending: { previous } },
+        "StateUpdate",
+        `Alarm updated from ${known.state} to ${state}`,
+        {
+          oldState: { stateValue: known.state, stateReason: known.reason },
+          newState: { stateValue: state, stateReason: reason },
+        },
+      );
+    });
+  }
+
+  /** Judges every alarm whose last period has ended since, and performs what is pending. One at a time; never rejects. */
+  async look(): Promise<void> {
+    this.#looking ??= this.#lookNow().finally(() => (this.#looking = undefined));
+    await this.#looking;
+  }
+
+  async #lookNow(): Promise<void> {
+    for (const { name } of this.alarms()) {
+      if (this.#closed) return;
+      await this.#lookAt(name).catch((error: unknown) =>
+        this.#options.logger.error("an alarm could not be judged, trying again", { alarm: name, error }),
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancel();
+    await this.#looking;
+    await this.#turn;
+  }
+
+  async #lookAt(name: string): Promise<void> {
+    // What is pending belongs to the state of now: judging may change it.
+    await this.#performPending(name);
+    await this.#judge(name);
+    await this.#performPending(name);
+  }
+
+  async #judge(name: string): Promise<void> {
+    const alarm = this.#alarms.get(name);
+    if (!alarm) return;
+    const query = queryOf(alarm);
+    const { periodS } = query;
+    const endS = this.#endS(periodS);
+    if (this.#judgedS.get(name) === endS) return;
+    this.#judgedS.set(name, endS);
+    const { settings } = alarm;
+    const n = settings.EvaluationPeriods ?? 1;
+    const startS = endS - (n + EXTRA_PERIODS) * periodS;
+    const buckets = await readBuckets(this.#options.metrics, query, { startS, endS, periodS });
+    const recent: (number | undefined)[] = [];
+    for (let atS = startS; atS < endS; atS += periodS) {
+      const bucket = buckets.get(atS);
+      recent.push(bucket && query.statisticOf(bucket));
+    }
+    const threshold = settings.Threshold ?? 0;
+    const compare = COMPARISONS[settings.ComparisonOperator ?? ""];
+    const verdict = judge(recent, {
+      n,
+      m: settings.DatapointsToAlarm ?? n,
+      breaches: (value) => compare?.(value, threshold) ?? false,
+      missing: (settings.TreatMissingData ?? "missing") as MissingData,
+    });
+    if (verdict.state === undefined || verdict.state === this.#alarms.get(name)?.state) return;
+    const reason =
+      verdict.judged.length === 0
+        ? `Insufficient Data: ${n} datapoints were unknown.`
+        : `Threshold Crossed: ${verdict.breaching} out of the last ${verdict.judged.length} datapoints [${verdict.judged.join(", ")}] ` +
+          `${verdict.breaching === 1 ? "was" : "were"} breaching the threshold (${threshold}, ${settings.ComparisonOperator}).`;
+    const data = {
+      version: "1.0",
+      startDate: new Date(startS * 1000).toISOString(),
+      statistic: query.statistic,
+      period: periodS,
+      recentDatapoints: verdict.judged,
+      threshold,
+    };
+    await this.setState(name, verdict.state, reason, JSON.stringify(data));
+  }
+
+  /** The end of the last period that can be judged now. */
+  #endS(periodS: number): number {
+    const nowS = Math.floor(this.#options.clock.nowMs() / 1000) - SETTLED_S;
+    return nowS - (nowS % Math.min(60, periodS));
+  }
+
+  async #performPending(name: string): Promise<void> {
+    const alarm = this.#alarms.get(name);
+    if (!alarm?.pending) return;
+    const { region, accountId, actions } = this.#options;
+    const arn = this.arn(name);
+    const message = alarmMessage(alarm, alarm.pending.previous, { arn, region, accountId });
+    const results: string[] = [];
+    for (const target of actionsOf(alarm)) {
+      try {
+        await actions.perform(target, message, arn);
+        results.push(`Successfully executed action ${target}`);
+      } catch (error) {
+        results.push(`Failed to execute action ${target}. ${coerceError(error).message}`);
+        this.#options.logger.warn("an alarm's action failed", {
+          alarm: name,
+          target,
+          error: coerceError(error),
+        });
+      }
+    }
+    await this.#inTurn(async () => {
+      const current = this.#alarms.get(name);
+      // A later change of state has its own actions pending.
+      if (!current || current.pending !== alarm.pending) return;
+      const { pending: _done, ...rest } = current;
+      if (results.length === 0) return await this.#save(rest);
+      for (const result of results) await this.#save(rest, "Action", result, {});
+    });
+  }
+
+  async #save(
+    alarm: AlarmRecord,
+    type?: "ConfigurationUpdate" | "StateUpdate" | "Action",
+    summary = "",
+    data: object = {},
+  ): Promise<void> {
+    const changes: Change[] = [{ op: "put", kind: ALARM_KIND, key: alarm.name, value: alarm }];
+    if (type !== undefined) {
+      const line: HistoryRecord[number] = {
+        AlarmName: alarm.name,
+        AlarmType: "MetricAlarm",
+        HistoryItemType: type,
+        HistorySummary: summary,
+        HistoryData: JSON.stringify({ version: "1.0", ...data }),
+        atMs: this.#options.clock.nowMs(),
+      };
+      const history = [...(await this.history(alarm.name)), line].slice(-HISTORY_MAX);
+      changes.push({ op: "put", kind: HISTORY_KIND, key: alarm.name, value: history });
+    }
+    await this.#options.store.write(changes);
+    this.#alarms.set(alarm.name, alarm);
+  }
+
+  #plan(): void {
+    this.#cancel = this.#options.clock.after(LOOK_MS, () => {
+      void this.look();
+      this.#plan();
+    });
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(task, task);
+    // Whoever asked hears of a failure; the next one only waits for the end.
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}
