@@ -45,6 +45,10 @@ export const ZIP_ENTRIES_MAX = 100_000;
 export const INVOKE_REQUEST_BYTES_MAX = 6 * MIB;
 /** The answer's limit is 100 bytes more [interop/model.go of AWS's runtime interface emulator]. */
 export const INVOKE_RESPONSE_BYTES_MAX = 6 * MIB + 100;
+/** An answer that is streamed: 200 MB [quotas]. */
+export const STREAMED_RESPONSE_BYTES_MAX = 200 * MIB;
+/** Of it, what waits in memory for a client that reads slowly: the function is held back beyond that. Ours. */
+export const STREAMED_RESPONSE_WAITING_BYTES_MAX = 256 * 1024;
 /** Event invocations: 1 MB [quotas]. */
 export const INVOKE_EVENT_BYTES_MAX = 1 * MIB;
 /** The old InvokeAsync: 256 KB [InvokeAsync API]. */

@@ -26,6 +26,7 @@ import { LambdaTarget } from "./lambda/invoke/asynchronous/lambda-target.ts";
 import { Destinations } from "./lambda/invoke/destinations.ts";
 import { createInvokeAsync } from "./lambda/invoke/invoke-async.ts";
 import { createInvoke } from "./lambda/invoke/invoke.ts";
+import { createInvokeStreamed } from "./lambda/invoke/invoke-streamed.ts";
 import { MeasuredRunner } from "./lambda/invoke/measured-runner.ts";
 import { createMeter } from "./lambda/metering/meter.ts";
 import { availableMemoryBytes, KeepAlive } from "./lambda/placement/keep-alive.ts";
@@ -244,10 +245,14 @@ export async function startServer(
       clock,
     });
 
+    const invokeStreamed = createInvokeStreamed({ directory, runner, meter, clock });
     const invokeAsync = createInvokeAsync({ directory, asynchronous, clock });
 
     const services = [
-      { model: "lambda", operations: { ...control.operations, ...invoke, ...invokeAsync } },
+      {
+        model: "lambda",
+        operations: { ...control.operations, ...invoke, ...invokeStreamed, ...invokeAsync },
+      },
       logs.service,
       cloudwatch.service,
       createIam({ directory: identities, credentials, keyUsage, access }),

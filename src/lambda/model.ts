@@ -52,9 +52,22 @@ export interface Invocation {
   readonly tenantId?: string;
   /** The caller asked for the last 4 KB of the log (LogType: Tail). */
   readonly wantsTail?: boolean;
+  /** Takes the answer as it is made, if the function streams it. Otherwise the answer comes whole, with the outcome. */
+  readonly sink?: ResponseSink;
 }
 
-/** How an invocation ended, as the environment saw it. Payloads are passed through as they came. */
+/** Where a streamed answer goes while it is being made. */
+export interface ResponseSink {
+  /** Takes the next bytes; they may be none. False: nothing more should come until it has drained; it is kept if it does. */
+  write(chunk: Buffer, contentType: string): boolean;
+  /** Resolves when more may come: there is room again, or nobody reads any longer. */
+  drained(): Promise<void>;
+}
+
+/**
+ * How an invocation ended, as the environment saw it. Payloads are passed through as they came. The payload of a success
+ * is empty when the answer went into the invocation's sink; that of a failure is the error, whatever has gone there before.
+ */
 export interface InvocationOutcome {
   /** undefined: success. Otherwise the value of X-Amz-Function-Error: AWS says Unhandled for everything a managed runtime reports. */
   readonly functionError?: "Unhandled" | "Handled";

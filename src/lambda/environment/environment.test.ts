@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ManualClock } from "../../kernel/clock.ts";
-import type { FunctionVersion, Invocation } from "../model.ts";
+import type { FunctionVersion, Invocation, ResponseSink } from "../model.ts";
 import { EnvironmentLog } from "./environment-log.ts";
 import { Environment } from "./environment.ts";
 import { FakeSandbox, fakeVersion, MemoryLogSink } from "./fakes.ts";
@@ -329,6 +329,70 @@ describe("an execution environment", () => {
     await parts.environment.shutdown("the server stops");
     assert.equal((await answer).report.status, "failure");
     assert.equal(parts.environment.state, "GONE");
+  });
+
+  it("reads a streamed answer no faster than its sink takes it, and nobody waits for the next one's", async () => {
+    const parts = await started();
+    const streamed: string[] = [];
+    const room = Promise.withResolvers<void>();
+    const sink: ResponseSink = {
+      write: (chunk, contentType) => {
+        streamed.push(`${chunk.toString()} ${contentType}`);
+        return streamed.length !== 2;
+      },
+      drained: () => room.promise,
+    };
+    const id = Buffer.from(ID);
+    const answer = parts.environment.invoke(invocation({ sink }));
+    parts.sandbox.send(FRAME.STREAM, id, Buffer.from("a"));
+    parts.sandbox.send(FRAME.STREAM, id, Buffer.from("b"));
+    while (streamed.length < 2) await turn();
+    assert.equal(parts.sandbox.link.isPaused(), true);
+    parts.sandbox.send(FRAME.STREAM, id, Buffer.from("c"));
+    parts.sandbox.send(FRAME.STREAM_END, id);
+    await turn();
+    assert.equal(streamed.length, 2);
+    room.resolve();
+    const outcome = await answer;
+    assert.deepEqual(
+      streamed,
+      ["a", "b", "c"].map((text) => `${text} application/octet-stream`),
+    );
+    assert.deepEqual([outcome.payload.length, outcome.functionError], [0, undefined]);
+    assert.equal(parts.sandbox.link.isPaused(), false);
+    await parts.environment.shutdown("test");
+  });
+
+  it("reads on when a streamed answer has ended whose sink is still full", async () => {
+    const parts = await started();
+    const sink: ResponseSink = { write: () => false, drained: () => new Promise(() => undefined) };
+    const frame = Buffer.concat([Buffer.from([41, 0, 0, 0, FRAME.STREAM]), Buffer.from(`${ID}half`)]);
+    const end = Buffer.concat([Buffer.from([37, 0, 0, 0, FRAME.STREAM_END]), Buffer.from(ID)]);
+    onInvoke(parts, ({ sandbox }) => sandbox.inside.write(Buffer.concat([frame, end])));
+    assert.equal((await parts.environment.invoke(invocation({ sink }))).report.status, "success");
+    assert.equal(parts.sandbox.link.isPaused(), false);
+    while (parts.environment.state !== "IDLE") await turn();
+    onInvoke(parts, ({ sandbox }) => sandbox.send(FRAME.RESPONSE, Buffer.from(ID), Buffer.from("1")));
+    assert.equal((await parts.environment.invoke(invocation())).payload.toString(), "1");
+    await parts.environment.shutdown("test");
+  });
+
+  it("tells how a runtime ended whose answer waits for its reader", async () => {
+    const parts = await started();
+    const streamed: string[] = [];
+    const sink: ResponseSink = {
+      write: (chunk) => streamed.push(chunk.toString()) === 0,
+      drained: () => new Promise(() => undefined),
+    };
+    const answer = parts.environment.invoke(invocation({ sink }));
+    parts.sandbox.send(FRAME.STREAM, Buffer.from(ID), Buffer.from("a"));
+    while (streamed.length < 1) await turn();
+    parts.sandbox.send(FRAME.STREAM, Buffer.from(ID), Buffer.from("b"));
+    parts.sandbox.send(FRAME.FATAL, Buffer.from(ID), Buffer.from('{"errorType":"Runtime.Thrown"}'));
+    parts.sandbox.exit({ code: 1 });
+    const outcome = await answer;
+    assert.deepEqual([streamed, outcome.report.errorType], [["a", "b"], "Runtime.Thrown"]);
+    await parts.environment.gone;
   });
 
   it("stops reading while the log is full, and loses nothing", async () => {

@@ -19,7 +19,7 @@
 import { assert } from "../../kernel/assert.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError, deferred } from "../../kernel/deferred.ts";
-import { INIT_TIMEOUT_MS, INVOKE_RESPONSE_BYTES_MAX, PROVISIONED_INIT_TIMEOUT_MS_MIN } from "../../limits.ts";
+import { INIT_TIMEOUT_MS, PROVISIONED_INIT_TIMEOUT_MS_MIN } from "../../limits.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome, InvocationReport } from "../model.ts";
 import type { Sandbox, SandboxExit } from "../sandbox/sandbox.ts";
 import { TRANSITIONS, type EnvironmentState } from "./environment-state.ts";
@@ -100,6 +100,11 @@ export class Environment {
   /** The last invocation's END and REPORT lines are in. */
   #reported = true;
   #ended = false;
+  /** The log cannot take more; whoever reads the streamed answer is behind. Either stops the reading. */
+  #logHolds = false;
+  #sinkHolds = false;
+  /** The main process has ended. */
+  #hasExited = false;
   /** Something came out of stdout or stderr: the end of an invocation then waits until the pipe is empty. */
   #rawOutput = true;
   /** Monotonic; when it last became idle. */
@@ -208,11 +213,18 @@ export class Environment {
 
   /** Stops reading what the inside says, or goes on: the log cannot take more at the moment. */
   holdBack(hold: boolean): void {
+    this.#logHolds = hold;
     const occupied = this.#occupied;
     if (!occupied) return;
-    occupied.connection.setReading(!hold);
+    occupied.connection.setReading(!hold && !this.#sinkHolds);
     if (hold) occupied.sandbox.output.pause();
     else occupied.sandbox.output.resume();
+  }
+
+  /** The function waits for its own answer to be read; what it prints to its output pipe is read all the same. */
+  #holdAnswer(hold: boolean): void {
+    this.#sinkHolds = hold;
+    this.#occupied?.connection.setReading(!hold && !this.#logHolds);
   }
 
   /** Ends the environment, whatever it does; a running invocation is answered as a failure. Idempotent. */
@@ -311,6 +323,15 @@ export class Environment {
       };
       this.#settleInit({ status: "failed", failure, payload: error });
     },
+    chunk: (requestId, content, contentType) => {
+      const invocation = this.#running?.invocation;
+      if (requestId !== invocation?.requestId || !invocation.sink) return;
+      if (invocation.sink.write(content, contentType) || this.#sinkHolds || this.#hasExited) return;
+      this.#holdAnswer(true);
+      void invocation.sink.drained().then(() => {
+        if (this.#running?.invocation === invocation) this.#holdAnswer(false);
+      });
+    },
     response: (requestId, payload, contentType) => {
       if (requestId === this.#running?.invocation.requestId) this.#finish({ payload, contentType });
     },
@@ -318,10 +339,10 @@ export class Environment {
       if (requestId !== this.#running?.invocation.requestId) return;
       this.#finish({ payload: error, errorType: errorTypeOf(error) ?? "Runtime.Unknown" });
     },
-    responseTooLarge: (requestId) => {
+    responseTooLarge: (requestId, limitBytes) => {
       if (requestId !== this.#running?.invocation.requestId) return;
       this.#finish({
-        payload: responseTooLargePayload(INVOKE_RESPONSE_BYTES_MAX),
+        payload: responseTooLargePayload(limitBytes),
         errorType: RESPONSE_TOO_LARGE,
       });
     },
@@ -361,6 +382,7 @@ export class Environment {
         ...(tenantId === undefined ? {} : { tenantId }),
       },
       invocation.payload,
+      invocation.sink !== undefined,
     );
   }
 
@@ -408,6 +430,9 @@ export class Environment {
   async #processEnded(exit: SandboxExit): Promise<void> {
     // Nothing must be handed in while the last words come.
     const idle = this.#state === "IDLE" || this.#state === "FROZEN";
+    // What it has sent and nobody has read is no more than a socket holds, and tells how it ended.
+    this.#hasExited = true;
+    if (this.#sinkHolds) this.#holdAnswer(false);
     if (idle && !this.#running) this.#end("the runtime exited");
     else if (!this.#ended) await lastWords(this.#occupied, this.#clock);
     this.#log.endPartialLine();
@@ -437,6 +462,7 @@ export class Environment {
     const running = this.#running;
     if (!running) return;
     this.#running = undefined;
+    if (this.#sinkHolds) this.#holdAnswer(false);
     const { failure } = result;
     const errorType = failure?.errorType ?? result.errorType;
     const report = this.#report(

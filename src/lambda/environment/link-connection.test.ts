@@ -2,7 +2,7 @@
 // Method: a LinkConnection over a pair of streams; the test is the runtime.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { INVOKE_RESPONSE_BYTES_MAX } from "../../limits.ts";
+import { INVOKE_RESPONSE_BYTES_MAX, STREAMED_RESPONSE_BYTES_MAX } from "../../limits.ts";
 import { FakeSandbox } from "./fakes.ts";
 import { FRAME, LinkError } from "./link.ts";
 import { LinkConnection } from "./link-connection.ts";
@@ -22,6 +22,7 @@ function setUp() {
   const events: RuntimeEvents = {
     ready: () => void told.push(["ready"]),
     initError: (error) => void told.push(["initError", text(error)]),
+    chunk: (requestId, content, type) => void told.push(["chunk", requestId, text(content), type]),
     response: (requestId, payload, type) => void told.push(["response", requestId, text(payload), type]),
     error: (requestId, error) => void told.push(["error", requestId, text(error)]),
     responseTooLarge: (requestId) => void told.push(["responseTooLarge", requestId]),
@@ -139,6 +140,49 @@ describe("a fast link's connection", () => {
     sandbox.send(FRAME.STREAM_END, id);
     await turn();
     assert.deepEqual(told, [["response", ID, "<p>ü</p>", "text/html"], ["ready"]]);
+  });
+
+  it("passes a streamed answer on as it comes where that is wanted, and collects the next one where not", async () => {
+    const { sandbox, connection, told } = specialised();
+    const head = { requestId: ID, deadlineMs: 5, invokedFunctionArn: "arn", traceHeader: "Root=1" };
+    connection.invoke(head, Buffer.from("{}"), true);
+    sandbox.send(FRAME.STREAM_TYPE, id, Buffer.from("text/html"));
+    sandbox.send(FRAME.STREAM, id, Buffer.from("a"));
+    await turn();
+    assert.deepEqual(told, [["chunk", ID, "a", "text/html"]]);
+    sandbox.send(FRAME.STREAM, id, Buffer.from("b"));
+    sandbox.send(FRAME.STREAM_END, id);
+    await turn();
+    assert.deepEqual(told.splice(0), [
+      ["chunk", ID, "a", "text/html"],
+      ["chunk", ID, "b", "text/html"],
+      ["response", ID, "", "text/html"],
+      ["ready"],
+    ]);
+    connection.invoke(head, Buffer.from("{}"));
+    sandbox.send(FRAME.STREAM, id, Buffer.from("c"));
+    sandbox.send(FRAME.STREAM_END, id);
+    await turn();
+    assert.deepEqual(told, [["response", ID, "c", "application/octet-stream"], ["ready"]]);
+  });
+
+  it("bounds what is passed on to the byte, and says so before its end", async () => {
+    const { sandbox, connection, told } = specialised();
+    const head = { requestId: ID, deadlineMs: 5, invokedFunctionArn: "arn", traceHeader: "Root=1" };
+    connection.invoke(head, Buffer.from("{}"), true);
+    const block = Buffer.alloc(STREAMED_RESPONSE_BYTES_MAX / 25);
+    for (let count = 1; count <= 25; count += 1) {
+      sandbox.send(FRAME.STREAM, id, block);
+      while (told.length < count) await turn();
+    }
+    assert.ok(told.every(([name]) => name === "chunk"));
+    sandbox.send(FRAME.STREAM, id, Buffer.from("x"));
+    await turn();
+    assert.deepEqual(told.slice(25), [["responseTooLarge", ID]]);
+    sandbox.send(FRAME.STREAM_END, id);
+    await turn();
+    assert.deepEqual(told.at(-1), ["ready"]);
+    assert.ok(!told.some(([name]) => name === "response"));
   });
 
   it("tells a stream that broke as an error, and begins the next one from nothing", async () => {

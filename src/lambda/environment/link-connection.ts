@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { ByteCollector } from "../../kernel/byte-collector.ts";
 import { coerceError } from "../../kernel/deferred.ts";
-import { INVOKE_RESPONSE_BYTES_MAX } from "../../limits.ts";
+import { INVOKE_RESPONSE_BYTES_MAX, STREAMED_RESPONSE_BYTES_MAX } from "../../limits.ts";
 import { FRAME, FrameReader, LinkError, REQUEST_ID_BYTES, writeFrame } from "./link.ts";
 import type { InvokeHead, RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
 
@@ -29,8 +29,10 @@ export class LinkConnection implements RuntimeConnection {
   readonly #ended = Promise.withResolvers<void>();
   #events: RuntimeEvents | undefined;
   #closed = false;
-  /** A streamed answer to a buffered Invoke, as far as it has come. */
+  /** A streamed answer as far as it has come; its content only when it is collected. */
   #stream: { readonly content: ByteCollector; bytes: number; contentType: string } | undefined;
+  /** Of the running invocation: its streamed answer is passed on as it comes. */
+  #streams = false;
 
   constructor(link: Duplex) {
     this.#link = link;
@@ -69,7 +71,8 @@ export class LinkConnection implements RuntimeConnection {
     writeFrame(this.#link, FRAME.SPECIALISE, Buffer.from(JSON.stringify(specialisation)));
   }
 
-  invoke(head: InvokeHead, payload: Buffer): void {
+  invoke(head: InvokeHead, payload: Buffer, streams = false): void {
+    this.#streams = streams;
     const headBytes = Buffer.from(JSON.stringify(head));
     const length = Buffer.allocUnsafe(4);
     length.writeUInt32LE(headBytes.length, 0);
@@ -99,7 +102,7 @@ export class LinkConnection implements RuntimeConnection {
     switch (type) {
       case FRAME.RESPONSE:
         if (body.length - REQUEST_ID_BYTES > INVOKE_RESPONSE_BYTES_MAX)
-          events.responseTooLarge(requestId(body));
+          events.responseTooLarge(requestId(body), INVOKE_RESPONSE_BYTES_MAX);
         else events.response(requestId(body), body.subarray(REQUEST_ID_BYTES), "application/json");
         events.ready();
         return;
@@ -131,7 +134,7 @@ export class LinkConnection implements RuntimeConnection {
     }
   }
 
-  /** Invoke answers a streaming function with its whole stream, as AWS does; the limit is the buffered one. */
+  /** Invoke answers a streaming function with its whole stream, as AWS does; its limit is the buffered one. */
   #streamFrame(type: number, body: Buffer, events: RuntimeEvents): void {
     const stream = (this.#stream ??= {
       content: new ByteCollector(),
@@ -144,15 +147,19 @@ export class LinkConnection implements RuntimeConnection {
       stream.contentType = content.toString("utf8");
       return;
     }
+    const limitBytes = this.#streams ? STREAMED_RESPONSE_BYTES_MAX : INVOKE_RESPONSE_BYTES_MAX;
     if (type === FRAME.STREAM) {
       stream.bytes += content.length;
-      if (stream.bytes <= INVOKE_RESPONSE_BYTES_MAX) stream.content.append(content);
-      else stream.content.clear();
+      if (stream.bytes > limitBytes) stream.content.clear();
+      else if (this.#streams) events.chunk(id, content, stream.contentType);
+      else stream.content.append(content);
+      // Whoever reads along hears it at once; what the function still sends is read and dropped.
+      if (this.#streams && stream.bytes > limitBytes) events.responseTooLarge(id, limitBytes);
       return;
     }
     this.#stream = undefined;
     if (content.length > 0) events.error(id, content);
-    else if (stream.bytes > INVOKE_RESPONSE_BYTES_MAX) events.responseTooLarge(id);
+    else if (stream.bytes > limitBytes) events.responseTooLarge(id, limitBytes);
     else events.response(id, stream.content.take(), stream.contentType);
     events.ready();
   }

@@ -51,6 +51,7 @@ function recorded() {
   const events: RuntimeEvents = {
     ready: () => tell("ready"),
     initError: (error) => tell("initError", text(error)),
+    chunk: (id, content, type) => tell("chunk", id, text(content), type),
     response: (id, payload, type) => tell("response", id, text(payload), type),
     error: (id, error) => tell("error", id, text(error)),
     responseTooLarge: (id) => tell("responseTooLarge", id),
@@ -103,11 +104,11 @@ function client(port: number) {
 }
 
 /** The runtime has polled and was given the invocation. */
-async function running() {
+async function running(streams = false) {
   const parts = await setUp();
   const polled = parts.next();
   await parts.until(1);
-  parts.session.invoke(HEAD, Buffer.from('{"a":1}'));
+  parts.session.invoke(HEAD, Buffer.from('{"a":1}'), streams);
   return { ...parts, invocation: await polled };
 }
 
@@ -257,6 +258,60 @@ describe("the Runtime API", () => {
     );
     await until(3);
     assert.deepEqual(told[1], ["response", ID, "first", "application/octet-stream"]);
+  });
+
+  const STREAM_HEAD =
+    `POST ${ROOT}/invocation/${ID}/response HTTP/1.1\r\nHost: a\r\nContent-Type: text/x\r\n` +
+    "Lambda-Runtime-Function-Response-Mode: streaming\r\nTransfer-Encoding: chunked\r\n" +
+    "Trailer: Lambda-Runtime-Function-Error-Type, Lambda-Runtime-Function-Error-Body\r\n\r\n";
+  const ERROR = '{"errorMessage":"broke","errorType":"Broke"}';
+  const TRAILERS =
+    "0\r\nLambda-Runtime-Function-Error-Type: Broke\r\n" +
+    `Lambda-Runtime-Function-Error-Body: ${Buffer.from(ERROR).toString("base64")}\r\n\r\n`;
+
+  it("passes a streamed answer on as it comes, and waits when told to", async () => {
+    const { raw, until, told, session } = await running(true);
+    const socket = await raw(`${STREAM_HEAD}4\r\nfirs\r\n`);
+    await until(2);
+    assert.deepEqual(told[1], ["chunk", ID, "firs", "text/x"]);
+    session.setReading(false);
+    await new Promise<void>((resolve) => void socket.write("1\r\nt\r\n0\r\n\r\n", () => resolve()));
+    for (let turns = 0; turns < 50; turns += 1) await new Promise(setImmediate);
+    assert.equal(told.length, 2);
+    session.setReading(true);
+    await until(5);
+    assert.deepEqual(told.slice(2), [
+      ["chunk", ID, "t", "text/x"],
+      ["response", ID, "", "text/x"],
+      ["ready"],
+    ]);
+  });
+
+  it("tells the error in the trailers of an answer, streamed or collected", async () => {
+    const streamed = await running(true);
+    await streamed.raw(`${STREAM_HEAD}4\r\nhalf\r\n${TRAILERS}`);
+    await streamed.until(3);
+    assert.deepEqual(streamed.told.slice(1), [
+      ["chunk", ID, "half", "text/x"],
+      ["error", ID, ERROR],
+    ]);
+    const collected = await running();
+    await collected.raw(`${STREAM_HEAD}4\r\nhalf\r\n${TRAILERS}`);
+    await collected.until(2);
+    assert.deepEqual(collected.told[1], ["error", ID, ERROR]);
+  });
+
+  it("takes an answer that is not streamed whole, whoever asks", async () => {
+    const { post, told } = await running(true);
+    assert.equal((await post(`invocation/${ID}/response`, "whole")).status, 202);
+    assert.deepEqual(told[1], ["response", ID, "whole", "application/octet-stream"]);
+  });
+
+  it("knows one response mode", async () => {
+    const { post, told } = await running();
+    const headers = { "lambda-runtime-function-response-mode": "drizzling" };
+    refused(await post(`invocation/${ID}/response`, "1", headers), 400, "InvalidFunctionResponseMode");
+    assert.match(String(told[1]), /^error,.*Runtime\.InvalidResponseModeHeader/);
   });
 
   it("gives the invocation to the poll that is still there when one was lost", async () => {

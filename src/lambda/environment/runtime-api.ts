@@ -17,6 +17,7 @@ import {
   INVOKE_RESPONSE_BYTES_MAX,
   RUNTIME_API_CONNECTIONS_MAX,
   RUNTIME_ERROR_BYTES_MAX,
+  STREAMED_RESPONSE_BYTES_MAX,
 } from "../../limits.ts";
 import { AddressQuota } from "../../wire/address-quota.ts";
 import type { InvokeHead, RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
@@ -26,11 +27,13 @@ type SessionState = "STARTED" | "READY" | "RUNNING" | "ANSWERED" | "INIT_ERROR";
 const PREFIX = "/2018-06-01/runtime/";
 /** Requests that may wait for their environment to be registered: one for each, and no more environments than that at once. */
 const EARLY_REQUESTS_MAX = 1024;
+const RESPONSE_MODE_HEADER = "lambda-runtime-function-response-mode";
 const STATUS_OK = JSON.stringify({ status: "OK" });
 
 interface Waiting {
   readonly head: InvokeHead;
   readonly payload: Buffer;
+  readonly streams: boolean;
 }
 
 export class RuntimeApiSession implements RuntimeConnection {
@@ -39,22 +42,31 @@ export class RuntimeApiSession implements RuntimeConnection {
   #poll: ServerResponse | undefined;
   #waiting: Waiting | undefined;
   #runningId: string | undefined;
+  /** Of the running invocation: its streamed answer is passed on as it comes. */
+  #streams = false;
+  /** The streamed answer that is being read. */
+  #streaming: IncomingMessage | undefined;
+  #reading = true;
   #closed = false;
 
   constructor(events: RuntimeEvents) {
     this.#events = events;
   }
 
-  invoke(head: InvokeHead, payload: Buffer): void {
-    this.#waiting = { head, payload };
+  invoke(head: InvokeHead, payload: Buffer, streams = false): void {
+    this.#waiting = { head, payload, streams };
     if (this.#poll) this.#deliver();
   }
 
   /** Every request is answered when it is read: nothing is under way that the process's end could overtake by much. */
   readonly ended = Promise.resolve();
 
-  /** Logs come by the output pipe alone here. */
-  setReading(): void {}
+  /** Logs come by the output pipe alone here: all that can wait is a streamed answer. */
+  setReading(reading: boolean): void {
+    this.#reading = reading;
+    if (reading) this.#streaming?.resume();
+    else this.#streaming?.pause();
+  }
 
   close(): void {
     this.#closed = true;
@@ -73,8 +85,8 @@ export class RuntimeApiSession implements RuntimeConnection {
     if (request.method === "POST" && area === "init" && id === "error")
       return this.#initError(request, response);
     if (request.method === "POST" && area === "invocation" && id !== undefined) {
-      if (action === "response") return this.#answer(request, response, id, INVOKE_RESPONSE_BYTES_MAX);
-      if (action === "error") return this.#answer(request, response, id, RUNTIME_ERROR_BYTES_MAX);
+      if (action === "response") return this.#respond(request, response, id);
+      if (action === "error") return this.#fail(request, response, id);
     }
     notFound(request, response);
   }
@@ -101,6 +113,7 @@ export class RuntimeApiSession implements RuntimeConnection {
     this.#waiting = undefined;
     this.#state = "RUNNING";
     this.#runningId = waiting.head.requestId;
+    this.#streams = waiting.streams;
     poll.writeHead(200, nextHeaders(waiting));
     poll.end(waiting.payload);
   }
@@ -108,37 +121,85 @@ export class RuntimeApiSession implements RuntimeConnection {
   #initError(request: IncomingMessage, response: ServerResponse): void {
     if (this.#state !== "STARTED") return this.#refuse(request, response, "InitError");
     this.#state = "INIT_ERROR";
-    readBody(request, RUNTIME_ERROR_BYTES_MAX, (body) => {
-      reply(response, 202, STATUS_OK);
-      this.#events.initError(withErrorType(body ?? Buffer.alloc(0), request));
+    readBody(request, RUNTIME_ERROR_BYTES_MAX, {
+      onEnd: (body) => {
+        reply(response, 202, STATUS_OK);
+        this.#events.initError(withErrorType(body ?? Buffer.alloc(0), request));
+      },
     });
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse, id: string, limitBytes: number): void {
-    const isError = limitBytes === RUNTIME_ERROR_BYTES_MAX;
-    if (this.#state !== "RUNNING")
-      return this.#refuse(request, response, isError ? "InvocationErrorResponse" : "InvocationResponse");
+  #respond(request: IncomingMessage, response: ServerResponse, id: string): void {
+    if (!this.#mayAnswer(request, response, id, "InvocationResponse")) return;
+    const mode = request.headers[RESPONSE_MODE_HEADER];
+    if (mode !== undefined && mode !== "streaming") return this.#refuseMode(request, response, id);
+    const streamed = mode === "streaming" && this.#streams;
+    const limitBytes = streamed ? STREAMED_RESPONSE_BYTES_MAX : INVOKE_RESPONSE_BYTES_MAX;
+    const contentType = request.headers["content-type"] ?? "application/octet-stream";
+    readBody(request, limitBytes, {
+      ...(streamed ? this.#chunkReceiver(request, id, contentType, limitBytes) : {}),
+      onEnd: (body) => {
+        if (streamed) this.#streaming = undefined;
+        if (body === "aborted") return this.#truncated(id);
+        if (body === undefined) return this.#tooLarge(response, id, limitBytes);
+        reply(response, 202, STATUS_OK);
+        const error = mode === "streaming" ? trailingError(request) : undefined;
+        if (error) return this.#events.error(id, error);
+        // A runtime is taken at its word before it asks for more, so that the caller's next invocation finds this environment.
+        this.#events.response(id, body, contentType);
+        this.#events.ready();
+      },
+    });
+  }
+
+  #chunkReceiver(request: IncomingMessage, id: string, contentType: string, limitBytes: number) {
+    this.#streaming = request;
+    if (!this.#reading) request.pause();
+    return {
+      onChunk: (chunk: Buffer) => this.#events.chunk(id, chunk, contentType),
+      onTooLarge: () => this.#events.responseTooLarge(id, limitBytes),
+    };
+  }
+
+  /** A runtime that reports an error may exit after it: it is ready when it asks for more. */
+  #fail(request: IncomingMessage, response: ServerResponse, id: string): void {
+    if (!this.#mayAnswer(request, response, id, "InvocationErrorResponse")) return;
+    readBody(request, RUNTIME_ERROR_BYTES_MAX, {
+      onEnd: (body) => {
+        if (body === "aborted") return this.#truncated(id);
+        if (body === undefined) return this.#tooLarge(response, id, RUNTIME_ERROR_BYTES_MAX);
+        reply(response, 202, STATUS_OK);
+        this.#events.error(id, withErrorType(body, request));
+      },
+    });
+  }
+
+  /** From here on a second answer is out of order, even while this one is still being read. */
+  #mayAnswer(request: IncomingMessage, response: ServerResponse, id: string, to: string): boolean {
+    if (this.#state !== "RUNNING") {
+      this.#refuse(request, response, to);
+      return false;
+    }
     if (id !== this.#runningId) {
       request.resume();
-      return reply(response, 400, errorBody("Invalid request ID", "InvalidRequestID"));
+      reply(response, 400, errorBody("Invalid request ID", "InvalidRequestID"));
+      return false;
     }
-    // From here on a second answer is out of order, even while this one is still being read.
     this.#state = "ANSWERED";
-    readBody(request, limitBytes, (body) => {
-      if (body === "aborted") return this.#truncated(id);
-      if (body === undefined) {
-        const message = `Exceeded maximum allowed payload size (${limitBytes} bytes).`;
-        reply(response, 413, errorBody(message, "RequestEntityTooLarge"));
-        this.#events.responseTooLarge(id);
-        return;
-      }
-      reply(response, 202, STATUS_OK);
-      // A runtime that reports an error may exit after it: it is ready when it asks for more. After a response it is
-      // taken at its word before that, so that the caller's next invocation finds this environment.
-      if (isError) return this.#events.error(id, withErrorType(body, request));
-      this.#events.response(id, body, request.headers["content-type"] ?? "application/octet-stream");
-      this.#events.ready();
-    });
+    return true;
+  }
+
+  #tooLarge(response: ServerResponse, id: string, limitBytes: number): void {
+    const message = `Exceeded maximum allowed payload size (${limitBytes} bytes).`;
+    reply(response, 413, errorBody(message, "RequestEntityTooLarge"));
+    this.#events.responseTooLarge(id, limitBytes);
+  }
+
+  #refuseMode(request: IncomingMessage, response: ServerResponse, id: string): void {
+    request.resume();
+    reply(response, 400, errorBody("Invalid function response mode", "InvalidFunctionResponseMode"));
+    const errorType = "Runtime.InvalidResponseModeHeader";
+    this.#events.error(id, Buffer.from(errorBody("Invalid function response mode", errorType)));
   }
 
   #truncated(id: string): void {
@@ -206,27 +267,44 @@ function notFound(request: IncomingMessage, response: ServerResponse): void {
   response.end("404 page not found\n");
 }
 
-/** Calls back once: the body, undefined when it is over the limit (the rest is read and dropped), or "aborted". */
-function readBody(
-  request: IncomingMessage,
-  limitBytes: number,
-  done: (body: Buffer | "aborted" | undefined) => void,
-): void {
+interface BodyListener {
+  /** Takes each piece instead of its being collected; none that is over the limit. */
+  onChunk?(chunk: Buffer): void;
+  /** The limit was passed just now. */
+  onTooLarge?(): void;
+  /** Once: the body as far as it was collected, undefined when it was over the limit (the rest is read and dropped), or "aborted". */
+  onEnd(body: Buffer | "aborted" | undefined): void;
+}
+
+function readBody(request: IncomingMessage, limitBytes: number, listener: BodyListener): void {
   const body = new ByteCollector();
   let bytes = 0;
   let finished = false;
   const finish = (result: Buffer | "aborted" | undefined) => {
     if (finished) return;
     finished = true;
-    done(result);
+    listener.onEnd(result);
   };
   request.on("data", (chunk: Buffer) => {
+    const wasWithin = bytes <= limitBytes;
     bytes += chunk.length;
-    if (bytes <= limitBytes) body.append(chunk);
-    else body.clear();
+    if (bytes > limitBytes) {
+      body.clear();
+      if (wasWithin) listener.onTooLarge?.();
+    } else if (listener.onChunk) listener.onChunk(chunk);
+    else body.append(chunk);
   });
   request.on("end", () => finish(bytes > limitBytes ? undefined : body.take()));
   request.on("close", () => finish("aborted"));
+}
+
+/** What a runtime tells behind an answer that it could not finish: {errorMessage, errorType, stackTrace} in base64. */
+function trailingError(request: IncomingMessage): Buffer | undefined {
+  const type = request.trailers["lambda-runtime-function-error-type"];
+  const body = request.trailers["lambda-runtime-function-error-body"];
+  if (type === undefined && body === undefined) return undefined;
+  if (body !== undefined && body !== "") return Buffer.from(body, "base64");
+  return Buffer.from(errorBody("", type ?? "Runtime.Unknown"));
 }
 
 /**

@@ -3,8 +3,11 @@
  * runtimes (link-connection.ts) and the HTTP Runtime API of everybody else's (runtime-api.ts).
  */
 export interface RuntimeConnection {
-  /** Hands over one invocation. Only after `ready`, and only when the one before has been answered. */
-  invoke(head: InvokeHead, payload: Buffer): void;
+  /**
+   * Hands over one invocation. Only after `ready`, and only when the one before has been answered. `streams`: what the
+   * runtime streams is told as it comes; without it a streamed answer is collected, and told as if it had come whole.
+   */
+  invoke(head: InvokeHead, payload: Buffer, streams?: boolean): void;
   /** Stops or goes on reading what the runtime sends (logs share the way with answers on the fast link). */
   setReading(reading: boolean): void;
   /** Resolves when everything that the runtime sent before it ended has been told. */
@@ -29,10 +32,12 @@ export interface RuntimeEvents {
   ready(): void;
   /** The function could not be initialised; `error` is JSON {errorMessage, errorType, stackTrace}. */
   initError(error: Buffer): void;
+  /** The next bytes of a streamed answer; `response` without a payload, or `error`, ends it. */
+  chunk(requestId: string, content: Buffer, contentType: string): void;
   response(requestId: string, payload: Buffer, contentType: string): void;
   error(requestId: string, error: Buffer): void;
-  /** The answer was over the limit; the runtime has been told. */
-  responseTooLarge(requestId: string): void;
+  /** The answer was over the limit; the runtime has been told, or is when it has sent the rest. */
+  responseTooLarge(requestId: string, limitBytes: number): void;
   log(timestampMs: number, text: string): void;
   /** The runtime broke the protocol: the environment must go. */
   broken(error: Error): void;

@@ -50,17 +50,7 @@ class Invoke {
     const version = this.#options.directory.resolve(input.FunctionName ?? "", input.Qualifier);
     if (type === "DryRun") return { StatusCode: 204 };
     checkJson(payload);
-    const invocation: Invocation = {
-      requestId: context.requestId,
-      payload,
-      invokedFunctionArn: invokedArn(version, input),
-      traceHeader: context.header("x-amzn-trace-id") ?? newTraceHeader(this.#options.clock.nowMs()),
-      ...(input.ClientContext === undefined
-        ? {}
-        : { clientContext: checkedClientContext(input.ClientContext) }),
-      ...(input.TenantId === undefined ? {} : { tenantId: input.TenantId }),
-      ...(input.LogType === "Tail" && type === "RequestResponse" ? { wantsTail: true } : {}),
-    };
+    const invocation = newInvocation(version, input, context, payload, this.#options.clock);
     return type === "Event"
       ? this.#asynchronous(version, invocation)
       : this.#synchronous(version, invocation);
@@ -85,7 +75,29 @@ class Invoke {
   }
 }
 
-function eventOf(payload: Buffer | undefined, type: string): Buffer {
+/** What an input asks for. Throws InvalidRequestContentException when its client context is no JSON. */
+export function newInvocation(
+  version: FunctionVersion,
+  input: Omit<InvocationRequest, "Payload">,
+  context: RequestContext,
+  payload: Buffer,
+  clock: Clock,
+): Invocation {
+  return {
+    requestId: context.requestId,
+    payload,
+    invokedFunctionArn: invokedArn(version, input),
+    traceHeader: context.header("x-amzn-trace-id") ?? newTraceHeader(clock.nowMs()),
+    ...(input.ClientContext === undefined
+      ? {}
+      : { clientContext: checkedClientContext(input.ClientContext) }),
+    ...(input.TenantId === undefined ? {} : { tenantId: input.TenantId }),
+    ...(input.LogType === "Tail" && input.InvocationType !== "Event" ? { wantsTail: true } : {}),
+  };
+}
+
+/** The event of an invocation, `{}` when there is none. Throws RequestTooLargeException beyond its type's limit. */
+export function eventOf(payload: Buffer | undefined, type: string): Buffer {
   if (payload === undefined || payload.length === 0) return EMPTY_EVENT;
   const limitBytes = type === "Event" ? INVOKE_EVENT_BYTES_MAX : INVOKE_REQUEST_BYTES_MAX;
   if (payload.length > limitBytes)
