@@ -14,6 +14,14 @@ import { tryLock } from "./lock.ts";
 
 const CLAIM_ATTEMPTS_MAX = 16;
 
+/** Another process has the instance's lock: one that runs, one that is ending, or one that looks whether it has ended. */
+export class InstanceTaken extends Error {
+  override readonly name = "InstanceTaken";
+  constructor(instance: string) {
+    super(`another process runs as instance ${instance}`);
+  }
+}
+
 export interface TreeOptions {
   readonly available: CgroupWalls;
   readonly instance: string;
@@ -87,7 +95,7 @@ export class Tree implements CgroupTree {
       if (file === undefined) continue;
       if (!tryLock(file)) {
         closeSync(file);
-        throw new Error(`another process runs as instance ${basename(folder)}`);
+        throw new InstanceTaken(basename(folder));
       }
       if (isSame(file, folder)) return file;
       closeSync(file);

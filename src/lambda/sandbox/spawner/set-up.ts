@@ -1,9 +1,11 @@
 /** What the spawner does once, at its start: its own surroundings, then the parts that make sandboxes. */
+import { setTimeout as pause } from "node:timers/promises";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { ENVIRONMENT_FILE_DESCRIPTORS_MAX } from "../../../limits.ts";
 import { systemClock } from "../../../kernel/clock.ts";
 import { coerceError } from "../../../kernel/deferred.ts";
 import { openCgroups, type CgroupTree } from "../cgroups.ts";
+import { InstanceTaken } from "../cgroups/tree.ts";
 import { SandboxError, type Wall, type Walls } from "../sandbox.ts";
 import { seccompProgram } from "../seccomp.ts";
 import { send, sendDescriptor, sendServer } from "./channel.ts";
@@ -33,6 +35,10 @@ const PRIVATE_FOLDER = "/tmp";
 const PRIVATE_FOLDER_BYTES = 16 * 1024 * 1024;
 const FIRST_DESCRIPTOR_OF_OURS = 3;
 
+/** How long a spawner may take to end when its server was killed: it destroys its sandboxes first. Ours. */
+const PREDECESSOR_MS_MAX = 3000;
+const PREDECESSOR_POLL_MS = 20;
+
 export interface Spawner {
   readonly sandboxes: Sandboxes;
   readonly started: Started;
@@ -40,9 +46,25 @@ export interface Spawner {
   close(): Promise<void>;
 }
 
+/**
+ * The tree of an instance, once it is free: after `kill -9` of a server the next one may be here before the spawner of the
+ * one before has given back what it had. Throws InstanceTaken.
+ */
+async function openFreeCgroups(instance: string): Promise<CgroupTree> {
+  const untilMs = systemClock.monotonicMs() + PREDECESSOR_MS_MAX;
+  for (;;) {
+    try {
+      return openCgroups({ instance });
+    } catch (error) {
+      if (!(error instanceof InstanceTaken) || systemClock.monotonicMs() >= untilMs) throw error;
+    }
+    await pause(PREDECESSOR_POLL_MS);
+  }
+}
+
 export async function setUp(message: StartMessage): Promise<Spawner> {
   const { folders, storageDirectory, resolver } = prepareProcess(message);
-  const cgroups = openCgroups({ instance: message.instance });
+  const cgroups = await openFreeCgroups(message.instance);
   cgroups.sweep();
   const seccompPath = `${PRIVATE_FOLDER}/seccomp.bpf`;
   writeFileSync(seccompPath, seccompProgram(process.arch === "arm64" ? "arm64" : "x64"));
