@@ -2,6 +2,7 @@
  * For tests and benchmarks: a small stand-in for the model-driven protocols, with one made-up service of the operations
  * that the listener's own behaviour needs, and a server around it on a free loopback port.
  */
+import { createHash, createHmac } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { AwsError } from "../errors.ts";
 import { allowAuthenticated } from "../iam/authorizer.ts";
@@ -92,6 +93,24 @@ export function fakeProtocols(bodyBytesMax = 1024 * 1024): Protocols {
       return { status: error.status, headers, body };
     },
   };
+}
+
+/** What the SDK's own signer hashes with. */
+export class Sha256 {
+  readonly #hash;
+  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
+    this.#hash =
+      secret === undefined
+        ? createHash("sha256")
+        : createHmac("sha256", typeof secret === "string" ? secret : Buffer.from(secret as ArrayBuffer));
+  }
+  update(data: Uint8Array | string): void {
+    this.#hash.update(data);
+  }
+  async digest(): Promise<Uint8Array> {
+    return this.#hash.digest();
+  }
+  reset(): void {}
 }
 
 export interface FakeServer extends AsyncDisposable {

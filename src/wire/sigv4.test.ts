@@ -12,6 +12,7 @@ import * as fc from "fast-check";
 import type { Credential, CredentialFailure } from "../iam/credentials.ts";
 import { AwsError } from "../errors.ts";
 import { ManualClock } from "../kernel/clock.ts";
+import { Sha256 } from "./fakes.ts";
 import type { Match } from "./protocol.ts";
 import { SignatureVerifier, type SignedHead } from "./sigv4.ts";
 import { SignatureParts } from "./sigv4-parts.ts";
@@ -35,23 +36,6 @@ interface Sent {
 /** Every byte but the unreserved ones, as the SDK puts texts into paths and queries. */
 const escapeUri = (text: string) =>
   encodeURIComponent(text).replace(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-
-class Sha256 {
-  readonly #hash;
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash =
-      secret === undefined
-        ? createHash("sha256")
-        : createHmac("sha256", typeof secret === "string" ? secret : Buffer.from(secret as ArrayBuffer));
-  }
-  update(data: Uint8Array | string): void {
-    this.#hash.update(data);
-  }
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-  reset(): void {}
-}
 
 function signer(service: string, overrides: { secretAccessKey?: string; sessionToken?: string } = {}) {
   return new SignatureV4({

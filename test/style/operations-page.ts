@@ -41,7 +41,7 @@ export function renderPage(rows: readonly OperationRow[]): string {
   });
   return `# The operations of Lambda's API
 
-Of ${rows.length} operations ${there.length} are there. The others answer UnknownOperationException. What differs from AWS is in
+Of ${rows.length} operations ${there.length} are there. The others answer UnsupportedOperation with status 501. What differs from AWS is in
 [functions.md](functions.md) and [invocation.md](invocation.md).
 
 This page is made by \`node test/style/operations-page.ts\`; a test holds it against the code.

@@ -14,14 +14,12 @@ import { functionArn } from "../../kernel/arn.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import { checkRevision, type FunctionStore } from "./function-store.ts";
-import { withoutEventInvoke } from "./event-invoke.ts";
 import { isAliasName, isVersionNumber, LATEST } from "./function-name.ts";
-import { withoutUrl } from "./function-urls.ts";
 import { locateUnqualified } from "./locate.ts";
 import { toAlias } from "./output.ts";
 import { page } from "./paging.ts";
-import { withoutPolicy } from "./policies.ts";
-import { checkProvisionable, withoutProvisioned } from "./provisioned-concurrency.ts";
+import { checkProvisionable } from "./provisioned-concurrency.ts";
+import { forgetQualifier } from "./qualified.ts";
 import type { AliasRecord, FunctionRecord } from "./records.ts";
 
 export function aliasOperations(functions: FunctionStore): Record<string, OperationHandler> {
@@ -177,7 +175,5 @@ function withAlias(record: FunctionRecord, alias: AliasRecord): FunctionRecord {
 /** Deleting an alias that is not there succeeds, as on AWS. */
 function withoutAlias(record: FunctionRecord, aliasName: string | undefined): FunctionRecord {
   const aliases = record.aliases.filter((alias) => alias.name !== aliasName);
-  const qualifier = aliasName ?? "";
-  const rest = withoutPolicy(withoutEventInvoke({ ...record, aliases }, qualifier), qualifier);
-  return withoutUrl(withoutProvisioned(rest, qualifier), qualifier);
+  return forgetQualifier({ ...record, aliases }, aliasName ?? "");
 }

@@ -22,6 +22,7 @@ import type { FunctionStore } from "./function-store.ts";
 import { locate, locateUnqualified } from "./locate.ts";
 import { page } from "./paging.ts";
 import type { EventInvokeRecord, FunctionRecord } from "./records.ts";
+import { withoutQualified } from "./qualified.ts";
 
 /** What a function has whose record is older than identities. */
 const NO_IDENTITY = "0";
@@ -88,7 +89,7 @@ export function eventInvokeOperations(functions: FunctionStore): Record<string, 
       if (!functions.index.get(name)) throw noConfig(functions, name, qualifier);
       await functions.change(name, (before) => {
         if (!eventInvokeOf(before, qualifier)) throw noConfig(functions, name, qualifier);
-        return { record: withoutEventInvoke(before, qualifier) };
+        return { record: withoutQualified(before, "eventInvoke", qualifier) };
       });
       return {};
     },
@@ -107,15 +108,6 @@ export function eventInvokeOperations(functions: FunctionStore): Record<string, 
       };
     },
   };
-}
-
-/** For whoever deletes what the qualifier named. */
-export function withoutEventInvoke(
-  { eventInvoke = [], ...record }: FunctionRecord,
-  qualifier: string,
-): FunctionRecord {
-  const others = eventInvoke.filter((other) => other.qualifier !== qualifier);
-  return others.length === 0 ? record : { ...record, eventInvoke: others };
 }
 
 function eventInvokeOf(record: FunctionRecord, qualifier: string): EventInvokeRecord | undefined {

@@ -279,6 +279,18 @@ test("mappings are listed by source and function, page by page, and go when dele
   await assert.rejects(call("DeleteEventSourceMapping", { UUID: one.UUID }), absent);
 });
 
+test("a mapping that is deleted while it moves leaves no pair taken", async () => {
+  const fixture = await withFunction();
+  await fixture.create("g");
+  const { call } = fixture;
+  const { UUID } = await create(fixture, { EventSourceArn: QUEUE });
+  await Promise.allSettled([
+    call("UpdateEventSourceMapping", { UUID, FunctionName: "g" }),
+    call("DeleteEventSourceMapping", { UUID }),
+  ]);
+  for (const FunctionName of ["f", "g"]) await create(fixture, { EventSourceArn: QUEUE, FunctionName });
+});
+
 test("a mapping has tags", async () => {
   const fixture = await withFunction();
   const { call } = fixture;

@@ -19,18 +19,11 @@ import type { Clock } from "../../kernel/clock.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import type { Store } from "../../store/store.ts";
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
-import {
-  MAPPING_KIND,
-  MAPPING_PAIR_KIND,
-  pairKey,
-  sourceKindOf,
-  type MappingOptions,
-  type MappingRecord,
-} from "../sources/mapping.ts";
+import { MAPPING_KIND, sourceKindOf, type MappingOptions, type MappingRecord } from "../sources/mapping.ts";
 import { mappingOptions } from "./event-source-options.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { locate } from "./locate.ts";
-import { changeMapping, insertMapping, requireMapping } from "./mapping-store.ts";
+import { changeMapping, insertMapping, removeMapping, requireMapping } from "./mapping-store.ts";
 import { page } from "./paging.ts";
 import { checkTags } from "./tags.ts";
 
@@ -73,11 +66,7 @@ export function mappingOperations(options: MappingOperationsOptions): Record<str
     async DeleteEventSourceMapping(
       input: DeleteEventSourceMappingRequest,
     ): Promise<EventSourceMappingConfiguration> {
-      const { value } = await requireMapping(store, input.UUID);
-      await store.write([
-        { op: "delete", kind: MAPPING_KIND, key: value.uuid },
-        { op: "delete", kind: MAPPING_PAIR_KIND, key: pairKey(value) },
-      ]);
+      const value = await removeMapping(store, input.UUID);
       return show(functions, value, "Deleting");
     },
 

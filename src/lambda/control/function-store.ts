@@ -19,9 +19,7 @@ import {
   type StoredFunction,
   type VersionRecord,
 } from "./records.ts";
-
-/** Lost races of one change before it gives up: each lost one means that another change won. Ours. */
-const CONFLICTS_MAX = 32;
+import { retryConflicts } from "./retry.ts";
 
 export interface Mutation {
   readonly record: FunctionRecord;
@@ -129,17 +127,14 @@ export class FunctionStore {
     await this.index.seen(changes, revision);
   }
 
-  async #retrying<T>(name: string, attempt: (stored: StoredFunction) => Promise<T>): Promise<T> {
-    for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
-      const stored = await this.#store.get<FunctionRecord>(FUNCTION_KIND, name);
-      if (!stored) return this.#missing(name);
-      try {
-        return await attempt(stored);
-      } catch (error) {
-        if (!(error instanceof RevisionConflict)) throw error;
-      }
-    }
-    throw this.updateInProgress(name);
+  #retrying<T>(name: string, attempt: (stored: StoredFunction) => Promise<T>): Promise<T> {
+    return retryConflicts(
+      async () => {
+        const stored = await this.#store.get<FunctionRecord>(FUNCTION_KIND, name);
+        return stored ? attempt(stored) : this.#missing(name);
+      },
+      () => this.updateInProgress(name),
+    );
   }
 
   /** The error for who comes while, or just after, another update did. */

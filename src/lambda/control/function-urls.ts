@@ -22,6 +22,7 @@ import { locate, locateUnqualified } from "./locate.ts";
 import { formatLambdaTime } from "./output.ts";
 import { page } from "./paging.ts";
 import type { FunctionRecord, FunctionUrlRecord } from "./records.ts";
+import { withoutQualified } from "./qualified.ts";
 
 /** OPTIONS is the browser's own question: it needs no leave. */
 const CORS_METHODS = new Set(["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "*"]);
@@ -90,7 +91,7 @@ export function functionUrlOperations(functions: FunctionStore): Record<string, 
       if (!functions.index.get(name)) throw noUrl();
       await functions.change(name, (before) => {
         requireUrl(before, qualifier);
-        return { record: withoutUrl(before, qualifier) };
+        return { record: withoutQualified(before, "urls", qualifier) };
       });
       return {};
     },
@@ -106,12 +107,6 @@ export function functionUrlOperations(functions: FunctionStore): Record<string, 
       };
     },
   };
-}
-
-/** For whoever deletes what the qualifier named. */
-export function withoutUrl({ urls = [], ...record }: FunctionRecord, qualifier: string): FunctionRecord {
-  const others = urls.filter((url) => url.qualifier !== qualifier);
-  return others.length === 0 ? record : { ...record, urls: others };
 }
 
 function withUrl(record: FunctionRecord, changed: FunctionUrlRecord): FunctionRecord {

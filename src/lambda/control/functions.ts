@@ -28,13 +28,10 @@ import type { CodeUrls } from "./code-url.ts";
 import type { FunctionCode } from "./code.ts";
 import { invalidFunctionName, isVersionNumber, LATEST } from "./function-name.ts";
 import { alreadyExists, deleteVersion, type FunctionStore, type Mutation } from "./function-store.ts";
-import { withoutEventInvoke } from "./event-invoke.ts";
 import { locate, locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
-import { withoutPolicy } from "./policies.ts";
-import { withoutProvisioned } from "./provisioned-concurrency.ts";
+import { forgetQualifier } from "./qualified.ts";
 import { type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
-import { withoutRuntimeManagement } from "./runtime-management.ts";
 import {
   applySettings,
   checkArchitectures,
@@ -242,13 +239,7 @@ async function deleteFunction(
     // A number that is not there is deleted already: no error, as on AWS.
     const gone = versions.length === before.versions.length;
     return {
-      record: withoutProvisioned(
-        withoutRuntimeManagement(
-          withoutPolicy(withoutEventInvoke({ ...before, versions }, qualifier), qualifier),
-          qualifier,
-        ),
-        qualifier,
-      ),
+      record: forgetQualifier({ ...before, versions }, qualifier),
       also: gone ? [] : [deleteVersion(name, qualifier)],
     };
   });

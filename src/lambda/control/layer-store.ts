@@ -4,9 +4,10 @@
  */
 import { AwsError, resourceNotFound } from "../../errors.ts";
 import { partitionOf } from "../../kernel/arn.ts";
-import { RevisionConflict, type Change, type Store, type StoredRecord } from "../../store/store.ts";
+import type { Change, Store, StoredRecord } from "../../store/store.ts";
 import type { LayerResolver } from "./ports.ts";
 import type { CodeReference, LayerReference } from "./records.ts";
+import { retryConflicts } from "./retry.ts";
 
 /** LayerRecord by the layer's name; stays when all its versions are deleted: AWS never gives a number twice. */
 export const LAYER_KIND = "lambda/layer";
@@ -49,8 +50,6 @@ export interface LayerStatement {
 export type StoredLayerVersion = StoredRecord<LayerVersionRecord>;
 
 const VERSION_DIGITS = 16;
-/** Lost races of one change before it gives up: each lost one means that another change won. Ours. */
-const CONFLICTS_MAX = 32;
 
 export class LayerStore implements LayerResolver {
   readonly region: string;
@@ -169,17 +168,14 @@ export class LayerStore implements LayerResolver {
     });
   }
 
-  async #retrying<T>(name: string, attempt: () => Promise<T>): Promise<T> {
-    for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
-      try {
-        return await attempt();
-      } catch (error) {
-        if (!(error instanceof RevisionConflict)) throw error;
-      }
-    }
-    throw new AwsError("TooManyRequestsException", `Layer ${name} is being changed by too many requests.`, {
-      status: 429,
-    });
+  #retrying<T>(name: string, attempt: () => Promise<T>): Promise<T> {
+    return retryConflicts(
+      attempt,
+      () =>
+        new AwsError("TooManyRequestsException", `Layer ${name} is being changed by too many requests.`, {
+          status: 429,
+        }),
+    );
   }
 }
 

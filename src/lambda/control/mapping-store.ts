@@ -1,10 +1,8 @@
 /** How event source mappings change in the store: one of each pair of source and function, each change one transaction. */
 import { type AwsError, resourceConflict, resourceNotFound } from "../../errors.ts";
-import { RevisionConflict, type Store, type StoredRecord } from "../../store/store.ts";
+import { RevisionConflict, type Change, type Store, type StoredRecord } from "../../store/store.ts";
 import { MAPPING_KIND, MAPPING_PAIR_KIND, pairKey, type MappingRecord } from "../sources/mapping.ts";
-
-/** Lost races of one change before it gives up: each lost one means that another change won. Ours. */
-const CONFLICTS_MAX = 32;
+import { retryConflicts } from "./retry.ts";
 
 /** Throws ResourceConflictException when the pair is mapped already. */
 export async function insertMapping(store: Store, record: MappingRecord): Promise<void> {
@@ -32,32 +30,59 @@ async function alreadyMapped(store: Store, record: MappingRecord): Promise<AwsEr
 }
 
 /** Changes a mapping; `decide` is called again for each race it loses, and may throw AwsError. */
-export async function changeMapping(
+export function changeMapping(
   store: Store,
   uuid: string | undefined,
   decide: (before: MappingRecord) => MappingRecord,
 ): Promise<{ before: MappingRecord; after: MappingRecord }> {
-  for (let conflicts = 0; conflicts < CONFLICTS_MAX; conflicts += 1) {
-    const { value: before, revision } = await requireMapping(store, uuid);
-    const after = decide(before);
-    const [oldPair, newPair] = [pairKey(before), pairKey(after)];
-    try {
-      await store.write([
-        { op: "put", kind: MAPPING_KIND, key: before.uuid, value: after, expect: revision },
-        ...(oldPair === newPair
-          ? []
-          : ([
-              { op: "delete", kind: MAPPING_PAIR_KIND, key: oldPair },
-              { op: "put", kind: MAPPING_PAIR_KIND, key: newPair, value: before.uuid, expect: "absent" },
-            ] as const)),
-      ]);
+  return retryConflicts(
+    async () => {
+      const { value: before, revision } = await requireMapping(store, uuid);
+      const after = decide(before);
+      try {
+        await store.write([
+          { op: "put", kind: MAPPING_KIND, key: before.uuid, value: after, expect: revision },
+          ...pairChanges(before, after),
+        ]);
+      } catch (error) {
+        if (error instanceof RevisionConflict && error.kind === MAPPING_PAIR_KIND) {
+          throw await alreadyMapped(store, after);
+        }
+        throw error;
+      }
       return { before, after };
-    } catch (error) {
-      if (!(error instanceof RevisionConflict)) throw error;
-      if (error.kind === MAPPING_PAIR_KIND) throw await alreadyMapped(store, after);
-    }
-  }
-  throw resourceConflict(`The event source mapping ${uuid} is being changed by too many requests.`);
+    },
+    () => tooManyChanges(uuid),
+  );
+}
+
+/** Deletes a mapping and frees its pair. Resolves with what was there; throws ResourceNotFoundException. */
+export function removeMapping(store: Store, uuid: string | undefined): Promise<MappingRecord> {
+  return retryConflicts(
+    async () => {
+      const { value, revision } = await requireMapping(store, uuid);
+      // Under the revision that named the pair: an update that moved the mapping meanwhile has another one.
+      await store.write([
+        { op: "delete", kind: MAPPING_KIND, key: value.uuid, expect: revision },
+        { op: "delete", kind: MAPPING_PAIR_KIND, key: pairKey(value) },
+      ]);
+      return value;
+    },
+    () => tooManyChanges(uuid),
+  );
+}
+
+function pairChanges(before: MappingRecord, after: MappingRecord): Change[] {
+  const [oldPair, newPair] = [pairKey(before), pairKey(after)];
+  if (oldPair === newPair) return [];
+  return [
+    { op: "delete", kind: MAPPING_PAIR_KIND, key: oldPair },
+    { op: "put", kind: MAPPING_PAIR_KIND, key: newPair, value: before.uuid, expect: "absent" },
+  ];
+}
+
+function tooManyChanges(uuid: string | undefined): AwsError {
+  return resourceConflict(`The event source mapping ${uuid} is being changed by too many requests.`);
 }
 
 /** Throws ResourceNotFoundException. */

@@ -31,6 +31,7 @@ import { putVersion, type FunctionStore, type Mutation } from "./function-store.
 import { isVersionNumber, LATEST } from "./function-name.ts";
 import { locate } from "./locate.ts";
 import type { FunctionRecord } from "./records.ts";
+import { withoutQualified } from "./qualified.ts";
 
 interface Document {
   readonly Version: string;
@@ -109,15 +110,6 @@ export function policyText(record: FunctionRecord, qualifier: string | undefined
   return record.policies?.find((policy) => policy.qualifier === (qualifier ?? LATEST))?.text;
 }
 
-/** For whoever deletes what the qualifier named. */
-export function withoutPolicy(
-  { policies = [], ...record }: FunctionRecord,
-  qualifier: string,
-): FunctionRecord {
-  const others = policies.filter((policy) => policy.qualifier !== qualifier);
-  return others.length === 0 ? record : { ...record, policies: others };
-}
-
 function show(functions: FunctionStore, name: string, qualifier: string | undefined): GetPolicyResponse {
   const record = functions.require(name, qualifier).value;
   const RevisionId = revisionOf(functions, record, qualifier);
@@ -145,7 +137,7 @@ async function change(
     if (text !== undefined && Buffer.byteLength(text) > RESOURCE_POLICY_BYTES_MAX) {
       throw policyTooLong(Buffer.byteLength(text));
     }
-    const without = withoutPolicy(before, qualifier ?? LATEST);
+    const without = withoutQualified(before, "policies", qualifier ?? LATEST);
     const record =
       text === undefined
         ? without

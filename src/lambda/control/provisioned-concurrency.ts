@@ -20,6 +20,7 @@ import { formatLambdaTime } from "./output.ts";
 import { page } from "./paging.ts";
 import type { Provisioning } from "./ports.ts";
 import type { FunctionRecord, ProvisionedRecord } from "./records.ts";
+import { withoutQualified } from "./qualified.ts";
 
 export interface ProvisionedOptions {
   readonly functions: FunctionStore;
@@ -80,7 +81,7 @@ export function provisionedOperations(options: ProvisionedOptions): Record<strin
       return account.oneAtATime(async () => {
         await functions.change(name, (before) => {
           checkTarget(functions, before, qualifier);
-          return { record: withoutProvisioned(before, qualifier) };
+          return { record: withoutQualified(before, "provisioned", qualifier) };
         });
         return {};
       });
@@ -104,18 +105,9 @@ export function provisionedOperations(options: ProvisionedOptions): Record<strin
   };
 }
 
-/** For whoever deletes what the qualifier named. */
-export function withoutProvisioned(
-  { provisioned = [], ...record }: FunctionRecord,
-  qualifier: string,
-): FunctionRecord {
-  const others = provisioned.filter((config) => config.qualifier !== qualifier);
-  return others.length === 0 ? record : { ...record, provisioned: others };
-}
-
 /** In ascending order of qualifiers. */
 function withProvisioned(before: FunctionRecord, config: ProvisionedRecord): FunctionRecord {
-  const others = withoutProvisioned(before, config.qualifier).provisioned ?? [];
+  const others = withoutQualified(before, "provisioned", config.qualifier).provisioned ?? [];
   const provisioned = [...others, config].sort((a, b) => (a.qualifier < b.qualifier ? -1 : 1));
   return { ...before, provisioned };
 }

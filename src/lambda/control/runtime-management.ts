@@ -13,7 +13,8 @@ import type { OperationHandler } from "../../wire/service.ts";
 import { isVersionNumber, LATEST } from "./function-name.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { locate } from "./locate.ts";
-import type { FunctionRecord, RuntimeManagementRecord } from "./records.ts";
+import type { RuntimeManagementRecord } from "./records.ts";
+import { withoutQualified } from "./qualified.ts";
 
 export function runtimeManagementOperations(functions: FunctionStore): Record<string, OperationHandler> {
   const { region, accountId } = functions;
@@ -46,7 +47,7 @@ export function runtimeManagementOperations(functions: FunctionStore): Record<st
         ...(runtimeVersionArn !== undefined && { runtimeVersionArn }),
       };
       await functions.change(name, (before) => {
-        const without = withoutRuntimeManagement(before, qualifier);
+        const without = withoutQualified(before, "runtimeManagement", qualifier);
         return {
           record:
             mode === "Auto"
@@ -67,15 +68,6 @@ export function runtimeManagementOperations(functions: FunctionStore): Record<st
       return show(name, qualifier, config ?? { mode: "Auto" });
     },
   };
-}
-
-/** For whoever deletes what the qualifier named. */
-export function withoutRuntimeManagement(
-  { runtimeManagement = [], ...record }: FunctionRecord,
-  qualifier: string,
-): FunctionRecord {
-  const others = runtimeManagement.filter((config) => config.qualifier !== qualifier);
-  return others.length === 0 ? record : { ...record, runtimeManagement: others };
 }
 
 /** $LATEST or a version that there is; an alias has no runtime of its own. */

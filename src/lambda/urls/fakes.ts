@@ -1,7 +1,7 @@
 /** For tests: a client of function URLs that names the host as a browser would and signs as the SDK does. */
-import { createHash, createHmac } from "node:crypto";
 import http from "node:http";
 import { SignatureV4 } from "@smithy/signature-v4";
+import { Sha256 } from "../../wire/fakes.ts";
 
 export interface UrlAnswer {
   readonly status: number;
@@ -19,23 +19,6 @@ export interface UrlRequest {
 export interface AccessKeyPair {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-}
-
-class Sha256 {
-  readonly #hash;
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash =
-      secret === undefined
-        ? createHash("sha256")
-        : createHmac("sha256", typeof secret === "string" ? secret : Buffer.from(secret as ArrayBuffer));
-  }
-  update(data: Uint8Array | string): void {
-    this.#hash.update(data);
-  }
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-  reset(): void {}
 }
 
 /** One request to a loopback port; `host` is the Host header, which no resolver is asked for. */

@@ -25,15 +25,11 @@ import {
   TagResourceCommand,
   type MetricDatum,
 } from "@aws-sdk/client-cloudwatch";
-import { allowAuthenticated } from "../../iam/authorizer.ts";
-import { CredentialStore } from "../../iam/credentials.ts";
 import { systemClock } from "../../kernel/clock.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import { silentLogger } from "../../telemetry/logger.ts";
-import { Dispatcher } from "../../wire/dispatch.ts";
-import { Listener } from "../../wire/listener.ts";
+import { startFakeServer } from "../../wire/fakes.ts";
 import { createProtocols } from "../../wire/protocols.ts";
-import { SignatureVerifier } from "../../wire/sigv4.ts";
 import { createCloudWatch } from "./cloudwatch.ts";
 
 const clock = systemClock;
@@ -42,36 +38,27 @@ async function start(t: TestContext): Promise<CloudWatchClient> {
   const region = "eu-central-1";
   const accountId = "000000000000";
   const store = new MemoryStore(clock);
-  const { credentials } = await CredentialStore.open(store, { accountId, clock });
   const cloudwatch = await createCloudWatch({ store, clock, logger: silentLogger, region, accountId });
-  const dispatcher = new Dispatcher({
-    protocols: createProtocols(["cloudwatch"]),
-    services: [cloudwatch.service],
-    verifier: new SignatureVerifier({ credentials, clock }),
-    authorizer: allowAuthenticated,
-    logger: silentLogger,
-    region,
-    accountId,
-    auth: "none",
-  });
-  const listener = new Listener({
-    handle: dispatcher.handle,
-    clock,
-    logger: silentLogger,
-    loopbackOnly: true,
-  });
-  const { port } = await listener.listen(0, "127.0.0.1");
+  const server = await startFakeServer(
+    {},
+    {
+      protocols: createProtocols(["cloudwatch"]),
+      services: [cloudwatch.service],
+      auth: "none",
+      region,
+      listener: { loopbackOnly: true },
+    },
+  );
   const client = new CloudWatchClient({
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: server.endpoint,
     region,
     credentials: { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "secret" },
     maxAttempts: 1,
   });
   t.after(async () => {
     client.destroy();
-    await listener.close(0);
+    await server[Symbol.asyncDispose]();
     await cloudwatch.close();
-    credentials.close();
   });
   return client;
 }

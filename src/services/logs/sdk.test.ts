@@ -21,15 +21,10 @@ import {
   ResourceNotFoundException,
   StartLiveTailCommand,
 } from "@aws-sdk/client-cloudwatch-logs";
-import { allowAuthenticated } from "../../iam/authorizer.ts";
-import { CredentialStore } from "../../iam/credentials.ts";
 import { systemClock } from "../../kernel/clock.ts";
 import { MemoryStore } from "../../store/memory.ts";
-import { silentLogger } from "../../telemetry/logger.ts";
-import { Dispatcher } from "../../wire/dispatch.ts";
-import { Listener } from "../../wire/listener.ts";
+import { startFakeServer } from "../../wire/fakes.ts";
 import { createProtocols } from "../../wire/protocols.ts";
-import { SignatureVerifier } from "../../wire/sigv4.ts";
 import { createLogs, type Logs } from "./logs.ts";
 
 const logGroupName = "/aws/lambda/sdk";
@@ -42,26 +37,18 @@ async function start(
   const region = "eu-central-1";
   const accountId = "000000000000";
   const store = new MemoryStore(clock);
-  const { credentials } = await CredentialStore.open(store, { accountId, clock });
   const logs = await createLogs({ directory, store, clock, region, accountId });
-  const dispatcher = new Dispatcher({
-    protocols: createProtocols(["logs"]),
-    services: [logs.service],
-    verifier: new SignatureVerifier({ credentials, clock }),
-    authorizer: allowAuthenticated,
-    logger: silentLogger,
-    region,
-    accountId,
-    auth: "none",
-  });
-  const listener = new Listener({
-    handle: dispatcher.handle,
-    clock,
-    logger: silentLogger,
-    loopbackOnly: true,
-  });
-  const { port } = await listener.listen(0, "127.0.0.1");
-  const endpoint = `http://127.0.0.1:${port}`;
+  const server = await startFakeServer(
+    {},
+    {
+      protocols: createProtocols(["logs"]),
+      services: [logs.service],
+      auth: "none",
+      region,
+      listener: { loopbackOnly: true },
+    },
+  );
+  const { endpoint } = server;
   const client = new CloudWatchLogsClient({
     endpoint,
     region,
@@ -71,9 +58,8 @@ async function start(
   });
   t.after(async () => {
     client.destroy();
-    await listener.close(0);
+    await server[Symbol.asyncDispose]();
     await logs.close();
-    credentials.close();
     await rm(directory, { recursive: true });
   });
   return { client, logs, endpoint };
