@@ -4,6 +4,8 @@
  * Method: functions deployed, published and invoked through the SDK, several environments of each at a time.
  */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { after, before, describe, test } from "node:test";
 import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import {
@@ -39,6 +41,18 @@ async function publish(name: string): Promise<FunctionConfiguration> {
   return lambda.send(new GetFunctionConfigurationCommand(target));
 }
 
+/** Whether the process has a handler for the signal. */
+function catches(pid: number, signal: number): boolean {
+  try {
+    const mask = /^SigCgt:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    return ((BigInt(`0x${mask ?? "0"}`) >> BigInt(signal - 1)) & 1n) === 1n;
+  } catch (error) {
+    // It ended meanwhile.
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    throw error;
+  }
+}
+
 async function logOf(name: string, pattern: RegExp): Promise<string> {
   return eventually(`${pattern} in the log of ${name}`, async () => {
     const logGroupName = `/aws/lambda/${name}`;
@@ -56,7 +70,12 @@ const agent = new Agent({ keepAlive: true });
 const atInit = { uuid: crypto.randomUUID(), integer: crypto.randomInt(2 ** 40), key: process.env.AWS_ACCESS_KEY_ID ?? null };
 console.log("initialised");
 exports.handler = async (event) => {
-  await new Promise((resolve) => setTimeout(resolve, event.waitMs));
+  if (event.waits) {
+    // Listening for a signal alone does not keep the event loop going.
+    const busy = setInterval(() => {}, 1000);
+    await new Promise((resolve) => process.once("SIGUSR2", resolve));
+    clearInterval(busy);
+  }
   const { join } = await import("node:path");
   return {
     atInit, agent: agent.ours() && agent instanceof https.Agent, joined: join("a", "b"),
@@ -86,7 +105,13 @@ describe("SnapStart", async () => {
       await deploy(server.lambda(), name, { ...SETTINGS, Runtime: runtime, files: { "index.js": UNIQUE } });
       const published = await publish(name);
       assert.deepEqual(published.SnapStart, { ApplyOn: "PublishedVersions", OptimizationStatus: "On" });
-      const calls = [1, 2, 3].map(() => call(server.lambda(), name, { waitMs: 2500 }, { Qualifier: "1" }));
+      const calls = [1, 2, 3].map(() => call(server.lambda(), name, { waits: true }, { Qualifier: "1" }));
+      // Each has its environment when all are in their handlers at once.
+      const waiting = await eventually("three wait in their handlers", () => {
+        const found = runtimesOf(server.pid).filter(({ pid }) => catches(pid, constants.signals.SIGUSR2));
+        return found.length === calls.length && found;
+      });
+      for (const { pid } of waiting) process.kill(pid, "SIGUSR2");
       const answers = await Promise.all(calls);
       const seen = answers.map(({ body, text }) => {
         assert(!text.includes("errorType"), text);
@@ -113,7 +138,7 @@ describe("SnapStart", async () => {
       assert.match(log, /RESTORE_START Runtime Version: .*\n/);
       assert.match(log, /RESTORE_REPORT Restore Duration: [\d.]+ ms/);
       assert.match(log, /REPORT RequestId: .*\tRestore Duration: [\d.]+ ms\tBilled Restore Duration: 0 ms/);
-      const { body } = await call(server.lambda(), name, { waitMs: 0 });
+      const { body } = await call(server.lambda(), name, {});
       assert.equal((body as Seen).type, "on-demand", "$LATEST has no snapshot");
     });
   }
@@ -174,7 +199,7 @@ test("a deleted version takes its snapshot and what waits with it along", async 
   // No other function here has a heap of that size.
   await deploy(server.lambda(), name, { ...SETTINGS, MemorySize: 400, files: { "index.js": UNIQUE } });
   await publish(name);
-  await call(server.lambda(), name, { waitMs: 0 }, { Qualifier: "1" });
+  await call(server.lambda(), name, {}, { Qualifier: "1" });
   const waiting = () =>
     runtimesOf(server.pid).filter(
       ({ command }) => command.includes("--snapshot-blob") && command.includes("--max-old-space-size=360"),
