@@ -201,7 +201,7 @@ export async function startServer(
     cloudwatch.observe(() => placement.gauges());
     const runner = new MeasuredRunner(placement, cloudwatch.sink);
     const { directory, asynchronousSettings } = control;
-    const destinations = new Destinations();
+    const destinations = new Destinations(access);
     const asynchronous = new AsynchronousQueue({
       store,
       clock,

@@ -24,7 +24,7 @@ import {
   type LambdaServiceException,
 } from "@aws-sdk/client-lambda";
 import { deploy } from "../support/functions.ts";
-import { awsTools, ROLE, startTestServer, zipOf, type TestServer } from "../support/server.ts";
+import { awsTools, createRole, ROLE, startTestServer, zipOf, type TestServer } from "../support/server.ts";
 
 const tools = awsTools();
 const ARN = "arn:aws:lambda:us-east-1:000000000000:function";
@@ -36,7 +36,10 @@ let lambda: LambdaClient;
 before(async () => {
   server = await startTestServer();
   lambda = server.lambda();
-  for (const name of ["f", "g"]) await deploy(lambda, name, { files: FILES });
+  const Action = ["sqs:SendMessage", "lambda:InvokeFunction"];
+  const statement = { Effect: "Allow", Action, Resource: [QUEUE, `${ARN}:g`] };
+  const Role = await createRole(server, "sender", { Version: "2012-10-17", Statement: [statement] });
+  for (const name of ["f", "g"]) await deploy(lambda, name, { files: FILES, Role });
 });
 after(() => server.stop());
 
@@ -145,6 +148,12 @@ describe("the SDK for JavaScript", () => {
       400,
       /^The destination ARN .*:nobody is invalid\.$/,
     );
+    await refused(
+      put({ DestinationConfig: { OnFailure: { Destination: `${QUEUE}-2` } } }),
+      invalid,
+      400,
+      /^The function's execution role does not have permissions to call SendMessage on .*:letters-2$/,
+    );
     const update = new UpdateFunctionEventInvokeConfigCommand({ FunctionName: "f", MaximumRetryAttempts: 1 });
     const noConfig = /^The function .*:f:\$LATEST doesn't have an EventInvokeConfig$/;
     await refused(lambda.send(update), notFound, 404, noConfig);
@@ -188,6 +197,12 @@ describe("the SDK for JavaScript", () => {
       Code: { ZipFile: zipOf(FILES) },
       DeadLetterConfig: { TargetArn: `${ARN}:f` },
     });
+    await refused(
+      set(`${QUEUE}-2`),
+      "InvalidParameterValueException",
+      400,
+      /^The provided execution role does not have permissions to call SendMessage on SQS$/,
+    );
     const message = /^Invalid dead letter queue ARN: The service specified/;
     await refused(lambda.send(create), "InvalidParameterValueException", 400, message);
   });

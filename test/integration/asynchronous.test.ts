@@ -17,6 +17,7 @@ import {
   DeleteFunctionCommand,
   InvokeCommand,
   InvokeAsyncCommand,
+  PutFunctionConcurrencyCommand,
   PutFunctionEventInvokeConfigCommand,
   PutFunctionRecursionConfigCommand,
   type LambdaClient,
@@ -116,7 +117,9 @@ describe("asynchronous invocation", () => {
 
   it("retries a failing function and delivers the record to its destination", async () => {
     await deploy(lambda, "collector", { files: { "index.js": SEES } });
-    await deploy(lambda, "failing", { files: { "index.js": SEES } });
+    const statement = { Effect: "Allow", Action: ["lambda:InvokeFunction", "logs:*"], Resource: "*" };
+    const Role = await createRole(server, "sender", { Version: "2012-10-17", Statement: [statement] });
+    await deploy(lambda, "failing", { files: { "index.js": SEES }, Role });
     await lambda.send(
       new PutFunctionEventInvokeConfigCommand({
         FunctionName: "failing",
@@ -160,6 +163,20 @@ describe("asynchronous invocation", () => {
     assert.equal((success.event["requestContext"] as { condition: string }).condition, "Success");
     assert.deepEqual(success.event["responsePayload"], { ok: { text: "fine" } });
     assert.deepEqual(success.event["responseContext"], { statusCode: 200, executedVersion: "$LATEST" });
+  });
+
+  it("tells the destination of events that a function without concurrency cannot have", async () => {
+    await lambda.send(
+      new PutFunctionConcurrencyCommand({ FunctionName: "failing", ReservedConcurrentExecutions: 0 }),
+    );
+    const refused = await send(lambda, "failing", { text: "off" });
+    const records = await untilSeen(server, "collector", 3);
+    const contexts = records.map(({ event }) => event["requestContext"] as Record<string, unknown>);
+    const context = contexts.find(({ requestId }) => requestId === refused);
+    assert.deepEqual(
+      [context?.["condition"], context?.["approximateInvokeCount"]],
+      ["ZeroReservedConcurrency", 0],
+    );
   });
 
   it("takes InvokeAsync, the old operation", async () => {

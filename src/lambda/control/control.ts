@@ -53,7 +53,7 @@ export interface ControlOptions {
   readonly accountConcurrency?: number;
   /** Nothing is made of code ahead when left out. */
   readonly preparer?: CodePreparer;
-  /** Takes every well-formed ARN when left out. */
+  /** Takes every well-formed ARN, and for a role that may do everything, when left out. */
   readonly roles?: RoleChecker;
   /** Knows of no environment when left out. */
   readonly provisioning?: Provisioning;
@@ -84,7 +84,7 @@ const noPreparer: CodePreparer = {
   forget: () => Promise.resolve(),
 };
 const noProvisioning: Provisioning = { provisioned: () => ({ allocated: 0, available: 0 }) };
-const anyRole: RoleChecker = { check: () => Promise.resolve() };
+const anyRole: RoleChecker = { check: () => Promise.resolve(), roleMay: () => true };
 const noBuckets: CodeFetcher = {
   fetch: () =>
     Promise.reject(
@@ -147,7 +147,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...versionOperations(functions),
       ...aliasOperations(functions),
       ...tagOperations(functions, store),
-      ...eventInvokeOperations(functions),
+      ...eventInvokeOperations(functions, checks.roles),
       ...runtimeManagementOperations(functions),
       ...recursionOperations(functions),
       ...concurrencyOperations(functions, account),

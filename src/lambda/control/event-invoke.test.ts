@@ -7,6 +7,7 @@ import type {
   ListFunctionEventInvokeConfigsResponse,
 } from "@aws-sdk/client-lambda";
 import { arnOf, awsError, openFixture } from "./fixture.ts";
+import type { RoleChecker } from "./ports.ts";
 
 const QUEUE = "arn:aws:sqs:us-east-1:000000000000:records";
 const BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default";
@@ -14,12 +15,19 @@ const BUS = "arn:aws:events:us-east-1:000000000000:event-bus/default";
 type Config = FunctionEventInvokeConfig;
 
 async function setUp() {
-  const fixture = await openFixture();
+  /** What roles may not do: `ACTION RESOURCE`. */
+  const denied = new Set<string>();
+  const roles: RoleChecker = {
+    check: () => Promise.resolve(),
+    roleMay: (_role, { action, resource }) => !denied.has(`${action} ${resource}`),
+  };
+  const fixture = await openFixture({ roles });
   const { call, create } = fixture;
   await create("f");
   await create("g");
   return {
     ...fixture,
+    denied,
     put: (input: object) => call<Config>("PutFunctionEventInvokeConfig", { FunctionName: "f", ...input }),
     update: (input: object) =>
       call<Config>("UpdateFunctionEventInvokeConfig", { FunctionName: "f", ...input }),
@@ -161,7 +169,7 @@ describe("event invoke configurations", () => {
   });
 
   it("are what invocation is told; without them it is told AWS's defaults", async () => {
-    const { put, create, control } = await setUp();
+    const { put, create, control, call } = await setUp();
     await create("h", { DeadLetterConfig: { TargetArn: QUEUE } });
     const { asynchronousSettings: settings } = control;
     const role = "arn:aws:iam::000000000000:role/worker";
@@ -169,6 +177,7 @@ describe("event invoke configurations", () => {
       retryAttemptsMax: 2,
       eventAgeMsMax: 21_600_000,
       recursiveLoop: "Terminate",
+      isSuspended: false,
       role,
     };
     assert.deepEqual(settings.eventSettings("f", undefined), defaults);
@@ -185,6 +194,32 @@ describe("event invoke configurations", () => {
     assert.deepEqual(settings.eventSettings("f", undefined), configured);
     assert.deepEqual(settings.eventSettings("f", "$LATEST"), configured);
     assert.deepEqual(settings.eventSettings("f", "live"), defaults);
+    await call("PutFunctionConcurrency", { FunctionName: "f", ReservedConcurrentExecutions: 0 });
+    assert.deepEqual(settings.eventSettings("f", "live"), { ...defaults, isSuspended: true });
+  });
+
+  it("need a role that may deliver to both destinations", async () => {
+    const { denied, put } = await setUp();
+    const config = { OnSuccess: { Destination: arnOf("g") }, OnFailure: { Destination: QUEUE } };
+    for (const [access, operation, arn] of [
+      [`sqs:SendMessage ${QUEUE}`, "SendMessage", QUEUE],
+      [`lambda:InvokeFunction ${arnOf("g")}`, "InvokeFunction", arnOf("g")],
+    ] as const) {
+      denied.add(access);
+      const message = `The function's execution role does not have permissions to call ${operation} on ${arn}`;
+      await assert.rejects(
+        put({ DestinationConfig: config }),
+        awsError("InvalidParameterValueException", message),
+      );
+      denied.clear();
+    }
+    const bucket = "arn:aws:s3:::records";
+    denied.add(`s3:PutObject ${bucket}/*`);
+    await assert.rejects(
+      put({ DestinationConfig: { OnFailure: { Destination: bucket } } }),
+      /permissions to call PutObject on arn:aws:s3:::records$/,
+    );
+    await put({ DestinationConfig: config });
   });
 });
 
@@ -246,5 +281,21 @@ describe("dead-letter queues", () => {
     await call("UpdateFunctionConfiguration", { FunctionName: "h", DeadLetterConfig: { TargetArn: "" } });
     assert.equal((await settled("h")).DeadLetterConfig, undefined);
     assert.equal(control.asynchronousSettings.eventSettings("h", undefined).deadLetterTargetArn, undefined);
+  });
+
+  it("need a role that may send to them, whichever of both is changed", async () => {
+    const { create, call, denied, settled } = await setUp();
+    const message = "The provided execution role does not have permissions to call SendMessage on SQS";
+    const refusal = awsError("InvalidParameterValueException", message);
+    denied.add(`sqs:SendMessage ${QUEUE}`);
+    await assert.rejects(create("h", { DeadLetterConfig: { TargetArn: QUEUE } }), refusal);
+    denied.clear();
+    await create("h", { DeadLetterConfig: { TargetArn: QUEUE } });
+    denied.add(`sqs:SendMessage ${QUEUE}`);
+    const update = (members: object) =>
+      call("UpdateFunctionConfiguration", { FunctionName: "h", ...members });
+    await assert.rejects(update({ Role: "arn:aws:iam::000000000000:role/other" }), refusal);
+    await update({ Timeout: 7 });
+    assert.equal((await settled("h")).DeadLetterConfig?.TargetArn, QUEUE);
   });
 });

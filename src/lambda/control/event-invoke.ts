@@ -16,11 +16,14 @@ import { functionArn, parseArn } from "../../kernel/arn.ts";
 import { EVENT_AGE_S_MAX, EVENT_RETRY_ATTEMPTS_MAX } from "../../limits.ts";
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
 import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
+import { missingPermission } from "../invoke/destination-permissions.ts";
+import { notPermitted } from "../invoke/destinations.ts";
 import { LATEST } from "./function-name.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { locate, locateUnqualified } from "./locate.ts";
 import { page } from "./paging.ts";
+import type { RoleChecker } from "./ports.ts";
 import type { EventInvokeRecord, FunctionRecord } from "./records.ts";
 import { withoutQualified } from "./qualified.ts";
 
@@ -46,19 +49,23 @@ export function asynchronousSettings(index: FunctionIndex): AsynchronousSettings
         ...(own?.onFailureArn !== undefined && { onFailureArn: own.onFailureArn }),
         ...(deadLetterTargetArn !== undefined && { deadLetterTargetArn }),
         recursiveLoop: record?.recursiveLoop ?? "Terminate",
+        isSuspended: record?.reservedConcurrency === 0,
         role,
       };
     },
   };
 }
 
-export function eventInvokeOperations(functions: FunctionStore): Record<string, OperationHandler> {
+export function eventInvokeOperations(
+  functions: FunctionStore,
+  roles: RoleChecker,
+): Record<string, OperationHandler> {
   return {
     PutFunctionEventInvokeConfig: (input: PutFunctionEventInvokeConfigRequest, context) =>
-      put(functions, input, context, "PutFunctionEventInvokeConfig"),
+      put(functions, roles, input, context, "PutFunctionEventInvokeConfig"),
 
     UpdateFunctionEventInvokeConfig: (input: PutFunctionEventInvokeConfigRequest, context) =>
-      put(functions, input, context, "UpdateFunctionEventInvokeConfig"),
+      put(functions, roles, input, context, "UpdateFunctionEventInvokeConfig"),
 
     GetFunctionEventInvokeConfig(
       input: GetFunctionEventInvokeConfigRequest,
@@ -117,6 +124,7 @@ function eventInvokeOf(record: FunctionRecord, qualifier: string): EventInvokeRe
 /** Put replaces, Update changes what is there and needs something to be there. */
 async function put(
   functions: FunctionStore,
+  roles: RoleChecker,
   input: PutFunctionEventInvokeConfigRequest,
   context: RequestContext,
   action: "PutFunctionEventInvokeConfig" | "UpdateFunctionEventInvokeConfig",
@@ -125,8 +133,12 @@ async function put(
   if (MaximumRetryAttempts === undefined && MaximumEventAgeInSeconds === undefined && !destinations)
     throw invalidParameterValue("You must specify at least one of error handling or destination setting.");
   const { name, qualifier = LATEST } = locate(input.FunctionName, input.Qualifier, context, action);
-  if (!functions.index.get(name)) throw noFunction();
-  if (destinations) checkDestinations(functions, name, destinations);
+  const stored = functions.index.get(name);
+  if (!stored) throw noFunction();
+  if (destinations) {
+    checkDestinations(functions, name, destinations);
+    checkRole(roles, stored.value.latest.settings.role, destinations);
+  }
   const record = await functions.change(name, (before) => {
     if (!has(before, qualifier)) throw noFunction();
     const existing = eventInvokeOf(before, qualifier);
@@ -166,6 +178,14 @@ function withDestinations(record: EventInvokeRecord, config: DestinationConfig):
   const onSuccessArn = config.OnSuccess?.Destination;
   const onFailureArn = config.OnFailure?.Destination;
   return { ...rest, ...(onSuccessArn && { onSuccessArn }), ...(onFailureArn && { onFailureArn }) };
+}
+
+/** The role may deliver to both [docs: invocation-async-retain-records]. */
+function checkRole(roles: RoleChecker, role: string, { OnSuccess, OnFailure }: DestinationConfig): void {
+  for (const arn of [OnFailure?.Destination, OnSuccess?.Destination]) {
+    const missing = arn ? missingPermission(roles, role, arn) : undefined;
+    if (arn && missing) throw invalidParameterValue(notPermitted(missing.operation, arn));
+  }
 }
 
 /** Which services may be destinations; whether the queue or topic is there shows at delivery. */

@@ -1,4 +1,5 @@
 /** What the control room needs from other rooms. */
+import type { RolePermissions } from "../invoke/destination-permissions.ts";
 import type { FunctionVersion } from "../model.ts";
 import type { ProvisionedState } from "../placement/concurrency.ts";
 import type { LayerReference } from "./records.ts";
@@ -28,7 +29,7 @@ export interface Provisioning {
   provisioned(functionArn: string, version: string): ProvisionedState;
 }
 
-export interface RoleChecker {
+export interface RoleChecker extends RolePermissions {
   /** Throws AwsError (InvalidParameterValueException) when Lambda cannot assume the role. Called with well-formed ARNs. */
   check(roleArn: string): Promise<void>;
 }

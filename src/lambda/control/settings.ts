@@ -21,6 +21,7 @@ import {
   TIMEOUT_S_MAX,
   TIMEOUT_S_MIN,
 } from "../../limits.ts";
+import { missingPermission } from "../invoke/destination-permissions.ts";
 import { resolveLayers } from "./layers.ts";
 import type { LayerResolver, RoleChecker } from "./ports.ts";
 import type { FunctionSettings, LoggingRecord, VpcRecord } from "./records.ts";
@@ -97,6 +98,12 @@ export async function applySettings(
   checkEnvironment(environment);
   const layers = input.Layers ? await resolveLayers(input.Layers, checks) : before.layers;
   if (input.Role !== undefined) await checkRole(input.Role, checks.roles);
+  if (input.Role !== undefined || input.DeadLetterConfig)
+    checkDeadLetterRole(
+      input.Role ?? before.role,
+      input.DeadLetterConfig?.TargetArn ?? before.deadLetterTargetArn,
+      checks.roles,
+    );
   const runtime = input.Runtime ?? before.runtime;
   if (input.Runtime !== undefined) checkRuntime(runtime);
   const snapStartApplyOn = input.SnapStart?.ApplyOn ?? before.snapStartApplyOn;
@@ -211,6 +218,15 @@ function checkDeadLetterTarget(targetArn: string): void {
       `Invalid dead letter queue ARN: FIFO ${kind} is not supported for dead letter configuration`,
     );
   }
+}
+
+/** The role may send to the dead-letter queue, whichever of both the request brings. */
+function checkDeadLetterRole(role: string, targetArn: string | undefined, roles: RoleChecker): void {
+  const missing = targetArn ? missingPermission(roles, role, targetArn) : undefined;
+  if (missing)
+    throw invalidParameterValue(
+      `The provided execution role does not have permissions to call ${missing.operation} on ${missing.service}`,
+    );
 }
 
 async function checkRole(role: string, roles: RoleChecker): Promise<void> {

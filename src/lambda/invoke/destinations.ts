@@ -4,6 +4,7 @@
  */
 import { parseArn } from "../../kernel/arn.ts";
 import { coerceError } from "../../kernel/deferred.ts";
+import { missingPermission, type RolePermissions } from "./destination-permissions.ts";
 
 export interface Delivery {
   /** As it was configured. */
@@ -18,7 +19,7 @@ export interface Delivery {
   /** Whose event it was: qualified. */
   readonly functionArn: string;
   readonly functionName: string;
-  /** The execution role of that function: the target is to hold the delivery to its permissions. */
+  /** The execution role of that function, which may deliver to the target: that was asked before. */
   readonly role: string;
   /** X-Ray header to pass on, lineage included. */
   readonly traceHeader: string;
@@ -41,6 +42,11 @@ export class DeliveryFailure extends Error {
 
 export class Destinations {
   readonly #targets = new Map<string, DestinationTarget>();
+  readonly #permissions: RolePermissions;
+
+  constructor(permissions: RolePermissions) {
+    this.#permissions = permissions;
+  }
 
   /** `service` as in the third part of an ARN. */
   register(service: string, target: DestinationTarget): void {
@@ -48,13 +54,15 @@ export class Destinations {
   }
 
   /**
-   * Delivers once; `bodyWithoutPayloads` is taken when the body is too large and the target allows it. Rejects with
+   * Delivers once, if the function's role may; `bodyWithoutPayloads` is taken when the body is too large and the target allows it. Rejects with
    * DeliveryFailure, whatever went wrong.
    */
   async deliver(delivery: Delivery, bodyWithoutPayloads?: () => Buffer): Promise<void> {
     const service = parseArn(delivery.targetArn)?.service;
     const target = service === undefined ? undefined : this.#targets.get(service);
     if (!target) throw new DeliveryFailure(`nothing here serves ${delivery.targetArn}`);
+    const missing = missingPermission(this.#permissions, delivery.role, delivery.targetArn);
+    if (missing) throw new DeliveryFailure(notPermitted(missing.operation, delivery.targetArn));
     let { body } = delivery;
     if (body.length > target.bodyBytesMax && target.takesRecordsWithoutPayloads && bodyWithoutPayloads)
       body = bodyWithoutPayloads();
@@ -66,4 +74,9 @@ export class Destinations {
       throw new DeliveryFailure(coerceError(error).message, { cause: error });
     }
   }
+}
+
+/** AWS's words for a destination that the execution role may not deliver to. */
+export function notPermitted(operation: string, targetArn: string): string {
+  return `The function's execution role does not have permissions to call ${operation} on ${targetArn}`;
 }

@@ -55,6 +55,7 @@ export async function attempt(
   const isFirst = event.errors + event.refusals === 0;
   if (isFirst && settings.recursiveLoop === "Terminate" && isRecursive(event))
     return ended(event, "RecursiveInvocationDetected", failure(400, RECURSION));
+  if (settings.isSuspended) return ended(event, "ZeroReservedConcurrency", failure(429, SUSPENDED));
   let version: FunctionVersion | undefined;
   try {
     version = directory.resolve(event.functionArn, event.qualifier ?? "$LATEST");
@@ -68,6 +69,7 @@ export async function attempt(
   }
 }
 
+const SUSPENDED = "Function not invoked. Function is configured with zero reserved concurrent executions";
 const RECURSION = "The function was invoked in a recursive loop.";
 
 export function isRecursive({

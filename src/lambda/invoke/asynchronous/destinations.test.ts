@@ -263,3 +263,56 @@ describe("recursive loops", () => {
     assert.equal(await world.stored(), 0);
   });
 });
+
+describe("a function whose reserved concurrency is 0", () => {
+  it("is not run: its events go to the destination and the dead-letter queue at once", async () => {
+    const world = new World();
+    world.functions.configured.set("f:$LATEST", {
+      deadLetterTargetArn: LETTERS,
+      onFailureArn: QUEUE,
+      isSuspended: true,
+    });
+    const server = await world.start();
+    await server.accept();
+    await world.turn();
+    assert.equal(world.inside.runs.length, 0);
+    assert.equal(world.counts("AsyncEventsDropped"), 1);
+    const [letter, record] = world.deliveries.toSorted((a, b) => (a.reason < b.reason ? -1 : 1));
+    assert.deepEqual(JSON.parse(textOf(record)), {
+      version: "1.0",
+      timestamp: "2023-11-14T22:13:20.000Z",
+      requestContext: {
+        requestId: "request-of-f",
+        functionArn: `${arnOf("f")}:$LATEST`,
+        condition: "ZeroReservedConcurrency",
+        approximateInvokeCount: 0,
+      },
+      requestPayload: {},
+    });
+    assert.deepEqual([letter?.reason, letter?.attributes["ErrorCode"]?.value], ["DeadLetter", "429"]);
+  });
+
+  it("gives up what it has failed at before", async () => {
+    const world = new World();
+    world.functions.configured.set("f:$LATEST", { onFailureArn: QUEUE });
+    world.inside.act = failing;
+    const server = await world.start();
+    await server.accept();
+    await world.turn();
+    world.functions.configured.set("f:$LATEST", { onFailureArn: QUEUE, isSuspended: true });
+    await world.advance(60_000);
+    assert.equal(world.inside.runs.length, 1);
+    assert.match(textOf(world.deliveries[0]), /"ZeroReservedConcurrency","approximateInvokeCount":1/);
+  });
+});
+
+it("a role that may not deliver fails the delivery, which is not tried again", async () => {
+  const world = new World();
+  world.functions.configured.set("f:$LATEST", { onFailureArn: QUEUE, retryAttemptsMax: 0 });
+  world.inside.act = failing;
+  world.denied.add(`sqs:SendMessage ${QUEUE}`);
+  await ended(world);
+  assert.equal(world.deliveries.length, 0);
+  assert.equal(world.counts("DestinationDeliveryFailures"), 1);
+  assert.match(world.lines.join(""), /does not have permissions to call SendMessage on arn:aws:sqs/);
+});

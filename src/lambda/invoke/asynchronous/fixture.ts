@@ -77,6 +77,7 @@ export class FakeFunctions implements FunctionDirectory, AsynchronousSettings {
       retryAttemptsMax: 2,
       eventAgeMsMax: 6 * 60 * 60_000,
       recursiveLoop: "Terminate",
+      isSuspended: false,
       role: "arn:aws:iam::000000000000:role/worker",
       ...this.configured.get(`${name}:${qualifier ?? "$LATEST"}`),
     };
@@ -97,6 +98,8 @@ export class World {
   readonly counted: Counted[] = [];
   readonly lines: string[] = [];
   readonly deliveries: Delivery[] = [];
+  /** What the functions' roles may not do: `ACTION RESOURCE`. */
+  readonly denied = new Set<string>();
   /** What the queue or topic does with a delivery. */
   receive: (delivery: Delivery) => Promise<void> = async (delivery) => void this.deliveries.push(delivery);
 
@@ -150,13 +153,16 @@ export class World {
 /** One life of a server. */
 export class Server {
   readonly queue: AsynchronousQueue;
-  readonly destinations = new Destinations();
+  readonly destinations: Destinations;
   readonly #world: World;
   #dead = false;
 
   constructor(world: World, options: Partial<AsynchronousOptions>) {
     this.#world = world;
     const { clock, functions, inside, lines } = world;
+    this.destinations = new Destinations({
+      roleMay: (_role, { action, resource }) => !world.denied.has(`${action} ${resource}`),
+    });
     this.queue = new AsynchronousQueue({
       store: this.#mortal(world.store),
       clock,

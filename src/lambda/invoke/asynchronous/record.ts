@@ -1,7 +1,12 @@
 /** The invocation record that destinations get [docs: invocation-async-retain-records]. */
 import type { AsynchronousEvent } from "./event.ts";
 
-export type Condition = "Success" | "RetriesExhausted" | "EventAgeExceeded" | "RecursiveInvocationDetected";
+export type Condition =
+  | "Success"
+  | "RetriesExhausted"
+  | "EventAgeExceeded"
+  | "RecursiveInvocationDetected"
+  | "ZeroReservedConcurrency";
 
 /** How an event ended. */
 export interface Ending {

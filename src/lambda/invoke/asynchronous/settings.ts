@@ -24,6 +24,8 @@ export interface EventSettings {
   readonly deadLetterTargetArn?: string;
   /** "Terminate": an event that comes out of a recursive loop is dropped. */
   readonly recursiveLoop: "Allow" | "Terminate";
+  /** The function may not run at all: its reserved concurrency is 0. */
+  readonly isSuspended: boolean;
   /** The execution role, on whose behalf records are delivered. Empty when the function is gone. */
   readonly role: string;
 }
