@@ -110,6 +110,9 @@ export const S3_SIGNATURE_SKEW_MS_MAX = 15 * 60_000;
 export const REQUEST_HEADERS_BYTES_MAX = 32 * 1024;
 /** Bodies that are being collected, all requests together; beyond it, new ones are answered 503. Ours. */
 export const REQUEST_BODIES_BYTES_MAX = 1024 * MIB;
+/** The longest that the event loop polls for what is about to come: Linux's haltpoll has the same default. Ours; configurable. */
+export const BUSY_POLL_US_DEFAULT = 200;
+export const BUSY_POLL_US_MAX = 1000;
 /** Open connections to one listener. Ours. */
 export const CONNECTIONS_MAX = 10_000;
 /** Of those, from one environment to the public endpoint; and to the Runtime API: a runtime and its extensions. Ours. */

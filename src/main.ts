@@ -2,6 +2,7 @@
  * The composition root: builds every part from a configuration, connects them, and takes them down in the reverse order.
  * No logic of its own.
  */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { Configuration } from "./cli/configuration.ts";
 import { launch, type Launched } from "./cli/launch.ts";
@@ -12,6 +13,7 @@ import { CredentialStore, type AccessKey } from "./iam/credentials.ts";
 import { Directory } from "./iam/directory/directory.ts";
 import { createDefaultRole } from "./iam/first-start.ts";
 import { KeyUsage } from "./iam/key-usage.ts";
+import { BusyPoll } from "./kernel/busy-poll.ts";
 import { systemClock } from "./kernel/clock.ts";
 import { newHexId } from "./kernel/ids.ts";
 import { EVENTS_RUNNING_MAX, SCALING_MS } from "./limits.ts";
@@ -28,6 +30,7 @@ import { createInvokeAsync } from "./lambda/invoke/invoke-async.ts";
 import { createInvoke } from "./lambda/invoke/invoke.ts";
 import { createInvokeStreamed } from "./lambda/invoke/invoke-streamed.ts";
 import { MeasuredRunner } from "./lambda/invoke/measured-runner.ts";
+import { PollingRunner } from "./lambda/invoke/polling-runner.ts";
 import { createMeter } from "./lambda/metering/meter.ts";
 import { availableMemoryBytes, KeepAlive } from "./lambda/placement/keep-alive.ts";
 import { Occupier } from "./lambda/placement/occupier.ts";
@@ -199,7 +202,8 @@ export async function startServer(
       }),
     });
     cloudwatch.observe(() => placement.gauges());
-    const runner = new MeasuredRunner(placement, cloudwatch.sink);
+    const busyPoll = new BusyPoll({ clock, maxMs: configuration.busyPollMs, cpus: availableParallelism() });
+    const runner = new PollingRunner(new MeasuredRunner(placement, cloudwatch.sink), busyPoll);
     const { directory, asynchronousSettings } = control;
     const destinations = new Destinations(access);
     const asynchronous = new AsynchronousQueue({
@@ -319,7 +323,10 @@ export async function startServer(
       ],
     });
     const listener = new Listener({
-      handle: dispatcher.handle,
+      handle: (request, response, expectsContinue) => {
+        busyPoll.requested();
+        dispatcher.handle(request, response, expectsContinue);
+      },
       clock,
       logger,
       loopbackOnly: configuration.auth === "none",

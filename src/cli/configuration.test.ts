@@ -109,6 +109,14 @@ const SETTINGS: readonly Setting[] = [
     refuses: ["0", "901", "1s"],
   },
   {
+    ...{ key: "busyPollMs", option: "busyPoll", variable: "HORNERO_BUSY_POLL", fallback: 0.2 },
+    takes: [
+      ["0", 0],
+      ["1000", 1],
+    ],
+    refuses: ["-1", "1001", "0.5"],
+  },
+  {
     ...{ key: "drainMs", option: "drain", variable: "HORNERO_DRAIN", fallback: 30_000 },
     takes: [
       ["0", 0],

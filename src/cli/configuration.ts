@@ -6,6 +6,8 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import {
   ACCOUNT_CONCURRENCY_DEFAULT,
+  BUSY_POLL_US_DEFAULT,
+  BUSY_POLL_US_MAX,
   EVENTS_PER_FUNCTION_DEFAULT,
   EVENT_RETRY_DELAY_S_DEFAULT,
   PORT_DEFAULT,
@@ -39,6 +41,8 @@ export interface Configuration {
   readonly asyncEventsMax: number;
   /** Wait before an asynchronous event's second attempt after a function's error; twice that before its third. */
   readonly asyncRetryDelayMs: number;
+  /** The longest that the event loop polls for an answer or the next request before it sleeps; 0: never. */
+  readonly busyPollMs: number;
   /** Running invocations are given this long when the server stops. */
   readonly drainMs: number;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
@@ -121,6 +125,7 @@ export function readConfiguration(options: Options, variables: Variables): Confi
     ),
     asyncRetryDelayMs:
       whole("asyncRetryDelay", "HORNERO_ASYNC_RETRY_DELAY", EVENT_RETRY_DELAY_S_DEFAULT, [1, 900]) * 1000,
+    busyPollMs: whole("busyPoll", "HORNERO_BUSY_POLL", BUSY_POLL_US_DEFAULT, [0, BUSY_POLL_US_MAX]) / 1000,
     drainMs: whole("drain", "HORNERO_DRAIN", 30, [0, 900]) * 1000,
     logLevel: choice("logLevel", "HORNERO_LOG_LEVEL", ["info", "debug", "warn", "error", "silent"]),
     logFormat: choice("logFormat", "HORNERO_LOG_FORMAT", ["pretty", "json"]),

@@ -69,6 +69,10 @@ program
     "--async-retry-delay <s>",
     "wait before an asynchronous event's first retry; its second waits twice as long (HORNERO_ASYNC_RETRY_DELAY; default 60)",
   )
+  .option(
+    "--busy-poll <us>",
+    "microseconds that the server polls at most, instead of sleeping, for an answer that is about to come (HORNERO_BUSY_POLL; default 200)",
+  )
   .option("--drain <s>", "seconds that running invocations are given at the end (HORNERO_DRAIN; default 30)")
   .option("--log-level <level>", "debug, info, warn, error or silent (HORNERO_LOG_LEVEL)")
   .option("--log-format <format>", "pretty or json (HORNERO_LOG_FORMAT)")
