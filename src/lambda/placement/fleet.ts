@@ -2,6 +2,7 @@
 import type { Environment } from "../environment/environment.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts";
 import type { VersionAccount } from "./admission.ts";
+import { Heat } from "./hot-queue.ts";
 import type { Provisioned } from "./provisioner.ts";
 import { FunctionUsage } from "./usage.ts";
 
@@ -10,6 +11,8 @@ export interface Waiter {
   readonly invocation: Invocation;
   readonly resolve: (outcome: InvocationOutcome | Promise<InvocationOutcome>) => void;
   readonly reject: (error: Error) => void;
+  /** Told when it is served. */
+  readonly onServed?: (() => void) | undefined;
 }
 
 export class Fleet {
@@ -18,6 +21,8 @@ export class Fleet {
   readonly account: VersionAccount;
   /** How it is used: for keep-alive. */
   readonly usage: FunctionUsage;
+  /** How soon it answers: for those who wait for an environment that is at work. */
+  readonly heat = new Heat();
   readonly all = new Set<Environment>();
   /** IDLE or FROZEN, the one used last at the end. */
   readonly idle: Environment[] = [];
@@ -41,15 +46,17 @@ export class Fleet {
   }
 
   /** Has `invocation` served by the next environment that becomes idle or by whoever takes it first. */
-  wait(invocation: Invocation): Promise<InvocationOutcome> {
+  wait(invocation: Invocation, onServed?: () => void): Promise<InvocationOutcome> {
     const { promise, resolve, reject } = Promise.withResolvers<InvocationOutcome>();
-    this.#waiting.push({ invocation, resolve, reject });
+    this.#waiting.push({ invocation, resolve, reject, onServed });
     return promise;
   }
 
-  /** Whoever has waited longest. */
+  /** Whoever has waited longest, to be served. */
   take(): Waiter | undefined {
-    return this.#waiting.shift();
+    const waiter = this.#waiting.shift();
+    waiter?.onServed?.();
+    return waiter;
   }
 
   /** Whoever has waited for the shortest time. */
@@ -77,6 +84,16 @@ export class Fleet {
     const idle = environment.isProvisioned ? this.provisionedIdle : this.idle;
     const at = idle.indexOf(environment);
     if (at >= 0) idle.splice(at, 1);
+  }
+
+  /** Whoever has waited longest, and goes on waiting. */
+  get oldest(): Waiter | undefined {
+    return this.#waiting[0];
+  }
+
+  /** Environments that have an invocation, or end. */
+  get atWork(): number {
+    return this.all.size - this.starting - this.idle.length - this.provisionedIdle.length;
   }
 
   get isAwaited(): boolean {

@@ -2,6 +2,7 @@
  * Placement: which environment gets an invocation. An idle environment of the same function version, the one used last
  * first (so that the others grow old and go); a frozen one; else a cold start. Everything here is soft state in memory.
  */
+import { availableParallelism } from "node:os";
 import { AwsError, serviceException, tooManyRequests } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError } from "../../kernel/deferred.ts";
@@ -16,6 +17,7 @@ import { Admission, type AdmissionOptions } from "./admission.ts";
 import type { FunctionConcurrency, ProvisionedState } from "./concurrency.ts";
 import { concurrencyGauges } from "./concurrency-gauges.ts";
 import { Fleet, type Waiter } from "./fleet.ts";
+import { HotQueue } from "./hot-queue.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
 import { logStreamName, platformLines } from "./log-stream.ts";
@@ -36,6 +38,8 @@ export interface PlacementOptions {
   /** Limits of rates. Default: AWS's. */
   readonly rates?: Omit<AdmissionOptions, "accountConcurrency">;
   readonly keepAlive: KeepAlive;
+  /** CPUs that environments share. Default: this machine's. */
+  readonly cpus?: number;
 }
 
 /** Who asks for an invocation: a caller that waits for its answer, or the queue of asynchronous events. */
@@ -66,6 +70,7 @@ export class Placement {
   readonly #environments = new Set<Environment>();
   readonly #provisioner: Provisioner;
   readonly #starts: StartQueue<Fleet>;
+  readonly #hot: HotQueue;
   /** Environments that are being started ahead of time. */
   #prewarming = 0;
   /** No further invocation is let in. */
@@ -92,6 +97,8 @@ export class Placement {
           this.#stopped ? stopping() : tooManyRequests("ConcurrentInvocationLimitExceeded"),
         ),
     });
+    const { clock, cpus = availableParallelism() } = options;
+    this.#hot = new HotQueue({ clock, cpus, release: (fleet) => this.#release(fleet) });
     options.keepAlive.start({
       fleets: () => this.#fleets.values(),
       prewarm: (fleet) => this.#prewarm(fleet),
@@ -141,18 +148,42 @@ export class Placement {
     const nowMs = clock.monotonicMs();
     this.#admission.enter(fleet.account, nowMs, origin === "caller");
     // Keep-alive learns from what provisioned concurrency does not serve: that is what it keeps environments for.
-    const isProvisioned = fleet.provisionedIdle.length > 0;
-    if (!isProvisioned) keepAlive.begin(fleet, nowMs);
+    let isLearning = false;
+    const learn = (atMs = clock.monotonicMs()) => {
+      isLearning = true;
+      keepAlive.begin(fleet, atMs);
+    };
     try {
-      for (let found = fleet.nextIdle(); found; found = fleet.nextIdle()) {
-        if (found.state === "FROZEN") await found.wake();
-        if (found.state === "IDLE") return await found.invoke(invocation);
+      let outcome: InvocationOutcome;
+      if (this.#hot.isBetter(fleet, nowMs)) outcome = await this.#hot.wait(fleet, invocation, learn);
+      else {
+        if (fleet.provisionedIdle.length === 0) learn(nowMs);
+        outcome = await this.#place(fleet, invocation);
       }
-      return await this.#coldStart(fleet, invocation);
+      fleet.heat.answered(outcome.report.durationMs);
+      return outcome;
     } finally {
-      if (!isProvisioned) keepAlive.end(fleet);
+      if (isLearning) keepAlive.end(fleet);
       this.#admission.leave(fleet.account);
     }
+  }
+
+  /** On the environment that was idle last, else on whichever is idle first. */
+  async #place(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
+    for (let found = fleet.nextIdle(); found; found = fleet.nextIdle()) {
+      if (found.state === "FROZEN") await found.wake();
+      if (found.state === "IDLE") return found.invoke(invocation);
+    }
+    return this.#coldStart(fleet, invocation);
+  }
+
+  /** Those who wait for an environment that is at work have the idle ones; who is left over has others started. */
+  #release(fleet: Fleet): void {
+    for (let left = fleet.idle.length; left > 0; left -= 1) {
+      const waiter = fleet.take();
+      waiter?.resolve(this.#place(fleet, waiter.invocation));
+    }
+    this.#startUnlessServed(fleet, ABOUT_TO_SERVE_LOOKS_MAX);
   }
 
   /** Environments of other revisions of this version take nothing more; all of them when `revisionId` is undefined. */

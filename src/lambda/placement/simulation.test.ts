@@ -46,7 +46,7 @@ class Simulation {
     this.random = randomOf(seed);
     this.world = buildWorld(this.clock, {
       pool: { sizePerKind: 2 },
-      placement: { accountConcurrency: LIMIT },
+      placement: { accountConcurrency: LIMIT, cpus: 0.5 },
       keepAlive: {
         // A second's worth makes plans with many windows: environments come and go ahead of time.
         ...(seed % 2 === 0 ? { adapts: true, keepAliveMs: 1000 } : { keepAliveMs: 20_000 }),
