@@ -5,12 +5,11 @@
  * Nothing of it is ever in the spawner's mount namespace, so there is nothing to take away at the end, and the cost of
  * a new sandbox (which copies this namespace) does not grow with the number of those that run.
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import type { CodeMounts } from "../sandbox.ts";
 import type { AnnouncedFolders } from "./folders.ts";
 import {
   attachMount,
-  CLONE_NEWNS,
   cloneMount,
   detachMount,
   mount,
@@ -18,7 +17,6 @@ import {
   MS_NOSUID,
   MS_REMOUNT,
   overlayMount,
-  setns,
 } from "./libc.ts";
 import { READ_ONLY } from "./roots.ts";
 
@@ -78,35 +76,6 @@ function layersMount(folders: AnnouncedFolders, layers: readonly string[]): numb
     return overlayMount(fds.toReversed(), READ_ONLY);
   } finally {
     for (const fd of fds) closeSync(fd);
-  }
-}
-
-/** Runs `act` in the mount namespace of `pid`, with that namespace's root and working directory; synchronous only. */
-export function inMountNamespace(pid: number, act: () => void): void {
-  const own = openSync("/proc/self/ns/mnt", "r");
-  try {
-    const theirs = openSync(`/proc/${pid}/ns/mnt`, "r");
-    try {
-      setns(theirs, CLONE_NEWNS);
-    } finally {
-      closeSync(theirs);
-    }
-    try {
-      act();
-    } finally {
-      // Left behind in a sandbox's namespace this process would see its files as the host's: it must not live on.
-      returnTo(own);
-    }
-  } finally {
-    closeSync(own);
-  }
-}
-
-function returnTo(namespace: number): void {
-  try {
-    setns(namespace, CLONE_NEWNS);
-  } catch {
-    process.abort();
   }
 }
 

@@ -219,6 +219,12 @@ export function cloneMount(fd: number, attributes: number, options: { recursive?
   return tree;
 }
 
+/** A second mount of what is mounted at `path`, with the same attributes, attached nowhere yet. */
+export function cloneMountAt(path: string): number {
+  const flags = OPEN_TREE_CLONE | O_CLOEXEC;
+  return checked("open_tree", syscallOpenTree(SYS_OPEN_TREE, AT_FDCWD, path, flags), path);
+}
+
 /** The open folders as one file system, attached nowhere yet; where several have a file, the first one's is seen. */
 export function overlayMount(fds: readonly number[], attributes: number): number {
   return createMount("overlay", { lowerdir: fds.map((fd) => `/proc/self/fd/${fd}`).join(":") }, attributes);

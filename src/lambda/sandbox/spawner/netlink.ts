@@ -22,7 +22,12 @@ const RTM_NEWRULE = 32;
 
 const IFLA_IFNAME = 3;
 const IFLA_LINKINFO = 18;
+const IFLA_AF_SPEC = 26;
 const IFLA_NET_NS_FD = 28;
+const IFLA_NUM_TX_QUEUES = 31;
+const IFLA_NUM_RX_QUEUES = 32;
+const IFLA_INET6_ADDR_GEN_MODE = 8;
+const IN6_ADDR_GEN_MODE_NONE = 1;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
@@ -41,6 +46,7 @@ const FRA_PRIORITY = 6;
 const FR_ACT_TO_TBL = 1;
 
 const AF_INET = 2;
+const AF_INET6 = 10;
 const RT_TABLE_MAIN = 254;
 const RTPROT_BOOT = 3;
 const RT_SCOPE_UNIVERSE = 0;
@@ -80,21 +86,32 @@ export class Netlink {
     closeSync(this.#fd);
   }
 
-  /** A pair of virtual interfaces: `near` here, and up; `far` in the namespace `farNamespaceFd`, and not yet. */
+  /** A pair of virtual interfaces, down: `near` here, `far` in the namespace `farNamespaceFd`. */
   addVeth(near: LinkEnd, far: LinkEnd, farNamespaceFd: number): this {
     const peer = Buffer.concat([
       linkHeader(far.index, false),
       attribute(IFLA_IFNAME, text(far.name)),
       attribute(IFLA_NET_NS_FD, u32(farNamespaceFd)),
+      ONE_QUEUE,
     ]);
     const info = [
       attribute(IFLA_INFO_KIND, text("veth")),
       attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer)),
     ];
     return this.#add(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, [
-      linkHeader(near.index, true),
+      linkHeader(near.index, false),
       attribute(IFLA_IFNAME, text(near.name)),
       attribute(IFLA_LINKINFO, Buffer.concat(info)),
+      ONE_QUEUE,
+    ]);
+  }
+
+  /** Keeps an interface that is still down from IPv6 addresses of its own making, and from talking about them. */
+  withoutLinkLocal(index: number): this {
+    const mode = attribute(IFLA_INET6_ADDR_GEN_MODE, Buffer.from([IN6_ADDR_GEN_MODE_NONE]));
+    return this.#add(RTM_NEWLINK, 0, [
+      unchangedLinkHeader(index),
+      attribute(IFLA_AF_SPEC, attribute(AF_INET6, mode)),
     ]);
   }
 
@@ -185,6 +202,13 @@ function linkHeader(index: number, up: boolean): Buffer {
   return header;
 }
 
+/** struct ifinfomsg that leaves the flags as they are. */
+function unchangedLinkHeader(index: number): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeInt32LE(index, 4);
+  return header;
+}
+
 function attribute(type: number, value: Buffer): Buffer {
   const header = Buffer.alloc(4);
   header.writeUInt16LE(4 + value.length, 0);
@@ -213,3 +237,9 @@ function padded(buffer: Buffer): Buffer {
 function align(length: number): number {
   return (length + 3) & ~3;
 }
+
+/** The kernel would make a queue each way for every CPU that there could be, each with a folder in sysfs. */
+const ONE_QUEUE = Buffer.concat([
+  attribute(IFLA_NUM_TX_QUEUES, u32(1)),
+  attribute(IFLA_NUM_RX_QUEUES, u32(1)),
+]);

@@ -46,10 +46,14 @@ const MAIN_TABLE = 254;
 /** Of the route that refuses what no other route takes. */
 const LAST_METRIC = 4096;
 
+const DISABLE_IPV6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
+
 export class EnvironmentNetworks {
   readonly seatCount = SEATS;
   readonly #namespace: number;
   readonly #netlink: Netlink;
+  /** Whether the kernel has it. */
+  readonly #hasIpv6: boolean;
 
   /** Moves the calling thread into the new network namespace, for good. Throws SandboxError or SystemCallError. */
   constructor() {
@@ -59,8 +63,8 @@ export class EnvironmentNetworks {
     // The largest of `all` and an interface's own setting counts: strict on every interface to come.
     writeFileSync("/proc/sys/net/ipv4/conf/all/rp_filter", "1");
     // Only IPv4 is routed: without this, the outer ends would have link-local addresses.
-    const ipv6 = "/proc/sys/net/ipv6/conf/default/disable_ipv6";
-    if (existsSync(ipv6)) writeFileSync(ipv6, "1");
+    this.#hasIpv6 = existsSync(DISABLE_IPV6);
+    if (this.#hasIpv6) writeFileSync(DISABLE_IPV6, "1");
     this.#netlink
       .setUp(LOOPBACK_INDEX)
       .addAddress(LOOPBACK_INDEX, GATEWAY)
@@ -130,8 +134,10 @@ export class EnvironmentNetworks {
     const address = this.address(seat);
     const outer = { name: `h${seat}`, index: OUTER_INDEX_BASE + seat };
     try {
+      inner.addVeth({ name: "eth0", index: INNER_INDEX }, outer, this.#namespace);
+      if (this.#hasIpv6) inner.withoutLinkLocal(INNER_INDEX);
       inner
-        .addVeth({ name: "eth0", index: INNER_INDEX }, outer, this.#namespace)
+        .setUp(INNER_INDEX)
         .setUp(LOOPBACK_INDEX)
         .addAddress(INNER_INDEX, address)
         .addRoute({ link: INNER_INDEX, gateway: GATEWAY })

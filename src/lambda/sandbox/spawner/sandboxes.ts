@@ -10,8 +10,9 @@ import type { Cgroup, CgroupTree } from "../cgroups.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
 import { BwrapProcess, type BwrapSpec, type SandboxProcess } from "./bwrap.ts";
-import { detachCode, DetachedCode, INSIDE, inMountNamespace } from "./code-mounts.ts";
+import { detachCode, DetachedCode, INSIDE } from "./code-mounts.ts";
 import type { AnnouncedFolders } from "./folders.ts";
+import { inMountNamespace } from "./mount-namespaces.ts";
 import { continueTree, stopTree } from "./process-tree.ts";
 import type { Created, CreateRequest, SpecialiseRequest } from "./protocol.ts";
 import type { RuntimeRoots } from "./roots.ts";
@@ -128,8 +129,9 @@ export class Sandboxes {
     }
     const bytes = request.ephemeralStorageMb * MIB;
     const previousBytes = box.ephemeralStorageMb * MIB;
-    const account = this.#account(box.index);
-    await this.#options.storage.resize(box.initPid, { bytes, previousBytes, account });
+    const { index } = box;
+    const account = this.#account(index);
+    await this.#options.storage.resize(box.initPid, { index, bytes, previousBytes, account });
   }
 
   async signal(id: string, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
@@ -228,8 +230,8 @@ export class Sandboxes {
     box: { index: number; cgroup: Cgroup },
   ): Promise<BwrapProcess> {
     const bytes = request.ephemeralStorageMb * MIB;
-    const options = { bytes, account: this.#account(box.index) };
-    const storage = await this.#options.storage.create(box.index, options);
+    const { index } = box;
+    const storage = await this.#options.storage.create({ index, bytes, account: this.#account(index) });
     try {
       return await this.#start(request, { ...box, storage });
     } finally {
@@ -321,6 +323,7 @@ export class Sandboxes {
   }
 
   async #takeBack(index: number, cgroup: Cgroup | undefined): Promise<void> {
+    this.#options.storage.reclaim(index);
     if (cgroup) await removeCgroup(cgroup);
     this.#indexes.delete(index);
   }

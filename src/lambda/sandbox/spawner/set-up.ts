@@ -1,6 +1,7 @@
 /** What the spawner does once, at its start: its own surroundings, then the parts that make sandboxes. */
 import { setTimeout as pause } from "node:timers/promises";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { access } from "node:fs/promises";
 import { ENVIRONMENT_FILE_DESCRIPTORS_MAX } from "../../../limits.ts";
 import { systemClock } from "../../../kernel/clock.ts";
 import { coerceError } from "../../../kernel/deferred.ts";
@@ -63,6 +64,7 @@ async function openFreeCgroups(instance: string): Promise<CgroupTree> {
 }
 
 export async function setUp(message: StartMessage): Promise<Spawner> {
+  await startThreads();
   const { folders, storageDirectory, resolver } = prepareProcess(message);
   const cgroups = await openFreeCgroups(message.instance);
   cgroups.sweep();
@@ -117,6 +119,15 @@ interface Surroundings {
   readonly folders: AnnouncedFolders;
   readonly storageDirectory: string;
   readonly resolver: string;
+}
+
+/**
+ * Starts libuv's thread, for what may take long. Threads share their working directory with the one that starts them, and
+ * who shares it may not enter another mount namespace: so this is done before the main thread takes one of its own.
+ */
+async function startThreads(): Promise<void> {
+  process.env["UV_THREADPOOL_SIZE"] = "1";
+  await access("/");
 }
 
 function prepareProcess(message: StartMessage): Surroundings {
@@ -204,7 +215,7 @@ interface Storage {
 
 async function setUpStorage(directory: string, stagingPath: string): Promise<Storage> {
   try {
-    const used = await ImageStorage.open(directory, stagingPath);
+    const used = await ImageStorage.open(directory, stagingPath, systemClock);
     return { used, wall: { holds: true, detail: "/tmp is a file system of its own, on the server's disk" } };
   } catch (error) {
     const detail = `/tmp has the exact size, but what is in it counts as memory (${coerceError(error).message})`;

@@ -1,9 +1,10 @@
 /** A sandbox forked from a zygote: what the child does for itself, and what is done to it from here meanwhile. */
 import { SandboxError } from "../../sandbox.ts";
 import type { Cgroup } from "../../cgroups.ts";
-import { DetachedCode, INSIDE, inMountNamespace } from "../code-mounts.ts";
+import { DetachedCode, INSIDE } from "../code-mounts.ts";
 import type { AnnouncedFolders } from "../folders.ts";
 import { SystemCallError } from "../libc.ts";
+import { inMountNamespace } from "../mount-namespaces.ts";
 import type { CreateRequest } from "../protocol.ts";
 import type { NetworkSeats } from "../sandboxes.ts";
 import type { TemporaryStorage } from "../storage.ts";
@@ -39,7 +40,7 @@ export async function forkSandbox(
   const forked = startFork(zygote, spec);
   try {
     // The child takes its namespaces while /tmp is being made.
-    const prepared = await storage.prepare({ bytes: request.ephemeralStorageMb * MIB, account });
+    const prepared = await storage.prepare({ index, bytes: request.ephemeralStorageMb * MIB, account });
     try {
       const initPid = await forked.initPid;
       network.connect(index, initPid);

@@ -1,0 +1,144 @@
+/**
+ * The empty file systems of sandboxes that have ended, for those to come: a function that never wrote to /tmp leaves it
+ * as new, and to mount it again is a twentieth of making another.
+ *
+ * Each stays mounted in a mount namespace of the spawner's that nobody else is in, so that it outlives its sandbox. It is
+ * given to the next one only when nothing was ever changed in it: whatever is made, written or set in a file system with
+ * an empty root changes that folder's ctime, which no system call can set. Files without a name (O_TMPFILE) do not: they
+ * are gone with the sandbox, and what they wrote is counted.
+ */
+import {
+  chmodSync,
+  chownSync,
+  close,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  statfsSync,
+  utimesSync,
+} from "node:fs";
+import { join } from "node:path";
+import { assert } from "../../../kernel/assert.ts";
+import type { Clock } from "../../../kernel/clock.ts";
+import type { MountedImage } from "./images.ts";
+import { attachMount, cloneMountAt, detachMount } from "./libc.ts";
+import { PrivateMountNamespace } from "./mount-namespaces.ts";
+
+/** Written since it was mounted, its own metadata included: more is given back to the disk. Ours. */
+const WRITTEN_KB_MAX = 4096;
+/** Coarse timestamps differ by a tick of the kernel's, 1 to 10 ms, or not at all. */
+const FINE_NS_MAX = 500_000n;
+const FINE_ATTEMPTS_MAX = 16;
+
+export interface KeptFileSystem {
+  /** Its mount in the namespace that keeps it. */
+  readonly path: string;
+  readonly device: string;
+  /** How it was when it was handed over. */
+  state: State | undefined;
+}
+
+/** One that waits, with a second mount of it that is attached nowhere and goes to the sandbox. */
+export interface Spare {
+  readonly mount: number;
+  readonly kept: KeptFileSystem;
+}
+
+interface State {
+  readonly changedNs: bigint;
+  readonly blocksFree: bigint;
+  readonly filesFree: bigint;
+}
+
+export class KeptFileSystems {
+  readonly #namespace = new PrivateMountNamespace();
+  readonly #folder: string;
+  readonly #clock: Clock;
+  #last = 0;
+
+  /** `folder` is empty, on a tmpfs of this process's own. Throws SystemCallError. */
+  constructor(folder: string, clock: Clock) {
+    this.#folder = folder;
+    this.#clock = clock;
+  }
+
+  /** Takes over the one mount of a new file system. */
+  add({ mount, device }: MountedImage): Spare {
+    this.#last += 1;
+    const path = join(this.#folder, String(this.#last));
+    mkdirSync(path);
+    const second = this.#namespace.run(() => {
+      attachMount(mount, path);
+      return cloneMountAt(path);
+    });
+    return { mount: second, kept: { path, device, state: undefined } };
+  }
+
+  /** Gives it to `account`, with times of now. */
+  handOver({ mount, kept }: Spare, account: number | undefined): void {
+    const root = `/proc/self/fd/${mount}/.`;
+    if (account !== undefined) chownSync(root, account, account);
+    const nowSeconds = this.#clock.nowMs() / 1000;
+    utimesSync(root, nowSeconds, nowSeconds);
+    kept.state = readState(root);
+  }
+
+  /** To be called when its sandbox is gone: it is as new, or dropped and undefined is returned. */
+  takeBack(kept: KeptFileSystem, options: { wanted: boolean }): Spare | undefined {
+    const { path, device, state } = kept;
+    const mount = this.#namespace.run(() => {
+      if (!options.wanted || !state || !isSame(readState(`${path}/.`), state)) return undefined;
+      if (writtenKb(device) > WRITTEN_KB_MAX) return undefined;
+      return cloneMountAt(path);
+    });
+    if (mount === undefined) this.#drop(kept);
+    return mount === undefined ? undefined : { mount, kept };
+  }
+
+  #drop({ path }: KeptFileSystem): void {
+    const last = this.#namespace.run(() => {
+      const fd = openSync(path, "r");
+      detachMount(path);
+      return fd;
+    });
+    rmdirSync(path);
+    // The last one out unmounts, which writes what is left and may take long: not on this thread.
+    close(last, (error) => assert(!error, "an open folder can be closed"));
+  }
+}
+
+/**
+ * Whether two changes that follow each other always show, as on file systems with fine timestamps (Linux 6.13): before,
+ * those of one tick of the kernel's had the same time. `root` is the root of an empty file system.
+ */
+export function showsEveryChange(root: string): boolean {
+  let before = readState(root).changedNs;
+  for (let attempt = 0; attempt < FINE_ATTEMPTS_MAX; attempt += 1) {
+    chmodSync(root, 0o700);
+    const after = readState(root).changedNs;
+    if (after > before && after - before < FINE_NS_MAX) return true;
+    before = after;
+  }
+  return false;
+}
+
+function readState(root: string): State {
+  const { ctimeNs } = lstatSync(root, { bigint: true });
+  const { bfree, ffree } = statfsSync(root, { bigint: true });
+  return { changedNs: ctimeNs, blocksFree: bfree, filesFree: ffree };
+}
+
+function isSame(one: State, other: State): boolean {
+  return (
+    one.changedNs === other.changedNs &&
+    one.blocksFree === other.blocksFree &&
+    one.filesFree === other.filesFree
+  );
+}
+
+/** What its image on the disk may have grown by. */
+function writtenKb(device: string): number {
+  return Number(readFileSync(`/sys/fs/ext4/${device}/session_write_kbytes`, "latin1"));
+}
