@@ -48,6 +48,7 @@ const MANAGED_POLICIES = [
   "AWSLambdaRole",
   "AWSLambdaExecute",
   "AWSLambdaBasicExecutionRole",
+  "AWSLambdaBasicDurableExecutionRolePolicy",
   "AWSLambdaVPCAccessExecutionRole",
   "AWSLambdaSQSQueueExecutionRole",
   "AWSLambdaDynamoDBExecutionRole",

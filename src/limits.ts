@@ -84,6 +84,29 @@ export const REQUESTS_PER_S_PER_CONCURRENCY = 10;
 export const SCALING_BURST = 1000;
 export const SCALING_MS = 10_000;
 
+// Durable executions
+/** Without ExecutionTimeout: ours; AWS's tools all demand it. Its range, and that of the retention, are the model's. */
+export const DURABLE_EXECUTION_TIMEOUT_S_DEFAULT = 86_400;
+/** [docs: AWS::Lambda::Function DurableConfig] */
+export const DURABLE_RETENTION_DAYS_DEFAULT = 14;
+/** Operations of an execution, and the bytes of all their payloads and errors [quotas]. */
+export const DURABLE_OPERATIONS_MAX = 3000;
+export const DURABLE_EXECUTION_BYTES_MAX = 100 * MIB;
+/** Longest execution that a synchronous caller may start: it waits for its end [docs: durable-invoking]. */
+export const DURABLE_SYNCHRONOUS_MS_MAX = 15 * 60_000;
+/** An error in a checkpoint, as JSON; input and result of a chained invoke [AWS's testing library]. */
+export const DURABLE_ERROR_BYTES_MAX = 32 * 1024;
+export const DURABLE_CHAINED_PAYLOAD_BYTES_MAX = 1 * MIB;
+/** Pages of operations and events [model]; what one page of operations may weigh: fits an answer with its quotes. Ours. */
+export const DURABLE_PAGE_ITEMS_MAX = 1000;
+export const DURABLE_PAGE_BYTES_MAX = 5 * MIB;
+/** Events of an execution's history, above all those of invocations that failed and are repeated. Ours. */
+export const DURABLE_EVENTS_MAX = 30_000;
+/** Executions that have not ended, all functions together: about 300 bytes of memory each. Ours; AWS: 5 million. */
+export const DURABLE_EXECUTIONS_OPEN_MAX = 200_000;
+/** Executions whose function runs at once without a caller that waits; never more than half of the concurrency. Ours. */
+export const DURABLE_RUNNING_MAX = 100;
+
 // Execution environment
 /** One vCPU per so many MB [docs: configuration-memory]. */
 export const MEMORY_MB_PER_VCPU = 1769;

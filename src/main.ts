@@ -16,11 +16,14 @@ import { KeyUsage } from "./iam/key-usage.ts";
 import { BusyPoll } from "./kernel/busy-poll.ts";
 import { systemClock } from "./kernel/clock.ts";
 import { newHexId } from "./kernel/ids.ts";
-import { EVENTS_RUNNING_MAX, SCALING_MS } from "./limits.ts";
+import { DURABLE_RUNNING_MAX, EVENTS_RUNNING_MAX, SCALING_MS } from "./limits.ts";
 import { Artefacts } from "./lambda/artefacts/artefacts.ts";
 import { createControl } from "./lambda/control/control.ts";
 import { createRoleChecker } from "./lambda/control/role-checker.ts";
 import { CODE_PATH_PREFIX } from "./lambda/control/code-url.ts";
+import { DurableRunner } from "./lambda/durable/durable-runner.ts";
+import { DurableExecutions } from "./lambda/durable/executions.ts";
+import { durableOperations } from "./lambda/durable/operations.ts";
 import { RuntimeApi } from "./lambda/environment/runtime-api.ts";
 import { AsynchronousQueue } from "./lambda/invoke/asynchronous/asynchronous.ts";
 import { functionAlarmAction } from "./lambda/invoke/asynchronous/alarm-action.ts";
@@ -203,8 +206,22 @@ export async function startServer(
     });
     cloudwatch.observe(() => placement.gauges());
     const busyPoll = new BusyPoll({ clock, maxMs: configuration.busyPollMs, cpus: availableParallelism() });
-    const runner = new PollingRunner(new MeasuredRunner(placement, cloudwatch.sink), busyPoll);
+    const plainRunner = new PollingRunner(new MeasuredRunner(placement, cloudwatch.sink), busyPoll);
     const { directory, asynchronousSettings } = control;
+    const half = Math.max(1, Math.floor(configuration.accountConcurrency / 2));
+    const durable = new DurableExecutions({
+      store,
+      clock,
+      directory,
+      settings: asynchronousSettings,
+      runner: plainRunner,
+      meter,
+      logger,
+      mayInvoke: (role, resource) =>
+        configuration.auth === "none" || access.roleMay(role, { action: "lambda:InvokeFunction", resource }),
+      runningMax: Math.min(DURABLE_RUNNING_MAX, half),
+    });
+    const runner = new DurableRunner(plainRunner, durable);
     const destinations = new Destinations(access);
     const asynchronous = new AsynchronousQueue({
       store,
@@ -218,7 +235,7 @@ export async function startServer(
       logger,
       retryDelayMs: configuration.asyncRetryDelayMs,
       eventsMax: configuration.asyncEventsMax,
-      runningMax: Math.max(1, Math.min(EVENTS_RUNNING_MAX, Math.floor(configuration.accountConcurrency / 2))),
+      runningMax: Math.min(EVENTS_RUNNING_MAX, half),
     });
     cloudwatch.registerAction(
       "lambda",
@@ -230,9 +247,11 @@ export async function startServer(
     );
     // In the reverse order: nothing new runs, what runs ends, and its end is put down.
     closers.push(
+      () => durable.close(),
       () => asynchronous.close(),
       () => placement.close(configuration.drainMs),
       () => asynchronous.stop(),
+      () => durable.stop(),
     );
     control.directory.subscribe(({ kind, functionArn, version, revisionId }) => {
       placement.retire(functionArn, version, kind === "deleted" ? undefined : revisionId);
@@ -240,12 +259,14 @@ export async function startServer(
       if (kind === "changed") placement.expect(control.directory.resolve(functionArn, version));
     });
     control.concurrency.subscribe((concurrency) => placement.configure(concurrency));
+    await durable.open();
     await asynchronous.open();
     const invoke = createInvoke({
       directory,
       runner,
       meter,
       asynchronous,
+      durable,
       clock,
     });
 
@@ -255,7 +276,13 @@ export async function startServer(
     const services = [
       {
         model: "lambda",
-        operations: { ...control.operations, ...invoke, ...invokeStreamed, ...invokeAsync },
+        operations: {
+          ...control.operations,
+          ...invoke,
+          ...invokeStreamed,
+          ...invokeAsync,
+          ...durableOperations({ executions: durable, directory, settings: asynchronousSettings, clock }),
+        },
       },
       logs.service,
       cloudwatch.service,

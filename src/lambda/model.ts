@@ -26,6 +26,15 @@ export interface FunctionVersion {
   readonly tracingMode: "Active" | "PassThrough";
   /** Its environments start from a snapshot that was made when it was published, where there is one. */
   readonly snapStart?: boolean;
+  /** Its invocations are durable executions. */
+  readonly durable?: DurableSettings;
+}
+
+export interface DurableSettings {
+  /** From the execution's start to its end, waits included. */
+  readonly executionTimeoutMs: number;
+  /** How long what an ended execution did is kept. */
+  readonly retentionMs: number;
 }
 
 export interface LoggingSettings {
@@ -52,6 +61,8 @@ export interface Invocation {
   readonly tenantId?: string;
   /** The caller asked for the last 4 KB of the log (LogType: Tail). */
   readonly wantsTail?: boolean;
+  /** Names the durable execution that this invocation starts, or joins when there is one of that name. */
+  readonly durableExecutionName?: string;
   /** Takes the answer as it is made, if the function streams it. Otherwise the answer comes whole, with the outcome. */
   readonly sink?: ResponseSink;
 }
@@ -76,6 +87,8 @@ export interface InvocationOutcome {
   readonly report: InvocationReport;
   /** The end of the invocation's log, when it was asked for. */
   readonly logTail?: Buffer;
+  /** The durable execution that made this outcome, in invocations of its own: each of them is on the meter already. */
+  readonly durableExecutionArn?: string;
 }
 
 /** What one invocation used: the REPORT line and the meter are made from it. */

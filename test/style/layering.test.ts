@@ -18,6 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lambda/artefacts/"],
   ["lambda/placement/"],
   ["lambda/invoke/"],
+  ["lambda/durable/"],
   ["lambda/sources/", "lambda/urls/"],
   ["lambda/control/", "services/"],
   ["cli/", "main.ts"],

@@ -42,7 +42,7 @@ export function renderPage(rows: readonly OperationRow[]): string {
   return `# The operations of Lambda's API
 
 Of ${rows.length} operations ${there.length} are there. The others answer UnsupportedOperation with status 501. What differs from AWS is in
-[functions.md](functions.md) and [invocation.md](invocation.md).
+[functions.md](functions.md), [invocation.md](invocation.md) and [durable-executions.md](durable-executions.md).
 
 This page is made by \`node test/style/operations-page.ts\`; a test holds it against the code.
 

@@ -49,6 +49,8 @@ function qualifierOf(arn: string): string | undefined {
 }
 
 export function lambdaResources(operation: string, input: Input, place: Place): readonly string[] {
+  const callbackId = textOf(input, "CallbackId");
+  if (callbackId !== undefined) return [executionArnOfCallback(callbackId) ?? "*"];
   const named = textOf(input, "FunctionName");
   if (operation.endsWith("EventSourceMapping")) {
     const id = textOf(input, "UUID");
@@ -70,6 +72,12 @@ export function lambdaResources(operation: string, input: Input, place: Place): 
   return [
     textOf(input, "Arn", "Resource", "ResourceArn", "CodeSigningConfigArn", "DurableExecutionArn") ?? "*",
   ];
+}
+
+/** The durable execution that a callback belongs to: its id begins with the ARN. Undefined when it is no callback's id. */
+export function executionArnOfCallback(callbackId: string): string | undefined {
+  const [arn = ""] = Buffer.from(callbackId, "base64").toString("utf8").split(" ");
+  return arn.startsWith("arn:") && arn.includes("/durable-execution/") ? arn : undefined;
 }
 
 /** What creating and changing functions needs beside its own action. */

@@ -26,6 +26,7 @@ import {
   type VersionRecord,
 } from "./records.ts";
 
+const DAY_MS = 24 * 60 * 60_000;
 /** Parsed names that are kept; the oldest goes first. Ours. */
 const PARSED_NAMES_MAX = 10_000;
 
@@ -344,5 +345,11 @@ export function toFunctionVersion(arn: string, name: string, version: string, bu
     },
     tracingMode: settings.tracingMode,
     ...(settings.snapStartApplyOn === "PublishedVersions" && version !== LATEST && { snapStart: true }),
+    ...(settings.durable && {
+      durable: {
+        executionTimeoutMs: settings.durable.executionTimeoutS * 1000,
+        retentionMs: settings.durable.retentionDays * DAY_MS,
+      },
+    }),
   });
 }

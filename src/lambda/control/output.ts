@@ -57,7 +57,7 @@ export function toConfiguration(view: ConfigurationView): FunctionConfiguration 
 }
 
 function optionalSettings(settings: FunctionSettings): Partial<FunctionConfiguration> {
-  const { environment, layers, vpc, deadLetterTargetArn, kmsKeyArn } = settings;
+  const { environment, layers, vpc, deadLetterTargetArn, kmsKeyArn, durable } = settings;
   return {
     ...(Object.keys(environment).length > 0 && { Environment: { Variables: { ...environment } } }),
     ...(layers.length > 0 && {
@@ -65,6 +65,12 @@ function optionalSettings(settings: FunctionSettings): Partial<FunctionConfigura
     }),
     ...(deadLetterTargetArn !== undefined && { DeadLetterConfig: { TargetArn: deadLetterTargetArn } }),
     ...(kmsKeyArn !== undefined && { KMSKeyArn: kmsKeyArn }),
+    ...(durable && {
+      DurableConfig: {
+        ExecutionTimeout: durable.executionTimeoutS,
+        RetentionPeriodInDays: durable.retentionDays,
+      },
+    }),
     ...(vpc && {
       VpcConfig: {
         VpcId: "",

@@ -99,6 +99,13 @@ export interface FunctionSettings {
   readonly deadLetterTargetArn?: string;
   readonly vpc?: VpcRecord;
   readonly kmsKeyArn?: string;
+  /** Set at creation or never. */
+  readonly durable?: DurableRecord;
+}
+
+export interface DurableRecord {
+  readonly executionTimeoutS: number;
+  readonly retentionDays: number;
 }
 
 export interface LayerReference {

@@ -4,6 +4,7 @@
  */
 import type {
   CreateFunctionRequest,
+  DurableConfig,
   LoggingConfig,
   UpdateFunctionConfigurationRequest,
   VpcConfig,
@@ -11,6 +12,8 @@ import type {
 import { AwsError, invalidParameterValue, validationError } from "../../errors.ts";
 import { parseArn } from "../../kernel/arn.ts";
 import {
+  DURABLE_EXECUTION_TIMEOUT_S_DEFAULT,
+  DURABLE_RETENTION_DAYS_DEFAULT,
   ENVIRONMENT_VARIABLES_BYTES_MAX,
   EPHEMERAL_STORAGE_MB_MAX,
   EPHEMERAL_STORAGE_MB_MIN,
@@ -24,7 +27,7 @@ import {
 import { missingPermission } from "../invoke/destination-permissions.ts";
 import { resolveLayers } from "./layers.ts";
 import type { LayerResolver, RoleChecker } from "./ports.ts";
-import type { FunctionSettings, LoggingRecord, VpcRecord } from "./records.ts";
+import type { DurableRecord, FunctionSettings, LoggingRecord, VpcRecord } from "./records.ts";
 import { RESERVED_VARIABLES } from "../runtimes/environment-variables.ts";
 import { checkRuntime, checkSnapStart } from "./runtime-ids.ts";
 
@@ -74,7 +77,12 @@ export async function settingsForCreate(
     architecture: "x86_64",
     snapStartApplyOn: "None",
   };
-  return applySettings(defaults, input, checks);
+  if (!input.DurableConfig) return applySettings(defaults, input, checks);
+  const durable = {
+    executionTimeoutS: DURABLE_EXECUTION_TIMEOUT_S_DEFAULT,
+    retentionDays: DURABLE_RETENTION_DAYS_DEFAULT,
+  };
+  return applySettings({ ...defaults, durable }, input, checks);
 }
 
 /** The settings after the request. Throws AwsError. */
@@ -96,6 +104,7 @@ export async function applySettings(
   if (input.DeadLetterConfig?.TargetArn) checkDeadLetterTarget(input.DeadLetterConfig.TargetArn);
   const environment = input.Environment ? (input.Environment.Variables ?? {}) : before.environment;
   checkEnvironment(environment);
+  const durable = input.DurableConfig && applyDurable(before.durable, input.DurableConfig);
   const layers = input.Layers ? await resolveLayers(input.Layers, checks) : before.layers;
   if (input.Role !== undefined) await checkRole(input.Role, checks.roles);
   if (input.Role !== undefined || input.DeadLetterConfig)
@@ -129,6 +138,7 @@ export async function applySettings(
     ),
     ...optional("kmsKeyArn", input.KMSKeyArn, before),
     ...applyVpc(before.vpc, input.VpcConfig),
+    ...((durable ?? before.durable) && { durable: durable ?? before.durable }),
   };
 }
 
@@ -258,6 +268,20 @@ function applyLogging(before: LoggingRecord, input: LoggingConfig | undefined): 
   };
 }
 
+/** A function is durable from its creation on, or never: its code is written for one or the other. */
+function applyDurable(before: DurableRecord | undefined, input: DurableConfig): DurableRecord {
+  if (!before) {
+    throw invalidParameterValue(
+      "You cannot enable durable execution on an existing function. Create a new function with DurableConfig.",
+    );
+  }
+  if (input.KMSKeyArn) throw unsupported("DurableConfig.KMSKeyArn");
+  return {
+    executionTimeoutS: input.ExecutionTimeout ?? before.executionTimeoutS,
+    retentionDays: input.RetentionPeriodInDays ?? before.retentionDays,
+  };
+}
+
 /** An empty list of subnets takes the function out of its VPC, as on AWS. */
 function applyVpc(before: VpcRecord | undefined, input: VpcConfig | undefined): { vpc?: VpcRecord } {
   if (input === undefined) return before ? { vpc: before } : {};
@@ -273,7 +297,6 @@ function applyVpc(before: VpcRecord | undefined, input: VpcConfig | undefined): 
 function refuseUnsupported(input: Partial<CreateFunctionRequest>): void {
   if (input.FileSystemConfigs && input.FileSystemConfigs.length > 0) throw unsupported("FileSystemConfigs");
   if (input.CapacityProviderConfig) throw unsupported("CapacityProviderConfig");
-  if (input.DurableConfig) throw unsupported("DurableConfig");
   if (input.TenancyConfig) throw unsupported("TenancyConfig");
   if (input.PublishTo !== undefined) throw unsupported("PublishTo");
   if (input.PackageType === "Image" || input.ImageConfig || input.Code?.ImageUri !== undefined) {

@@ -19,7 +19,18 @@ export interface InvokeOptions {
   readonly runner: Runner;
   readonly meter: Pick<Meter, "record">;
   readonly asynchronous: Pick<AsynchronousQueue, "accept">;
+  /** Without it, no function is durable. */
+  readonly durable?: DurableStarter;
   readonly clock: Clock;
+}
+
+/** Starts durable executions. */
+export interface DurableStarter {
+  /** Resolves when the execution is on disk, or when one of that name and input has been there. Rejects with AwsError. */
+  start(request: {
+    readonly version: FunctionVersion;
+    readonly invocation: Invocation;
+  }): Promise<{ readonly arn: string }>;
 }
 
 const EMPTY_EVENT = Buffer.from("{}");
@@ -57,6 +68,11 @@ class Invoke {
   }
 
   async #asynchronous(version: FunctionVersion, invocation: Invocation): Promise<InvocationResponse> {
+    const { durable } = this.#options;
+    if (version.durable && durable) {
+      const { arn } = await durable.start({ version, invocation });
+      return { StatusCode: 202, DurableExecutionArn: arn };
+    }
     await this.#options.asynchronous.accept(version, invocation);
     return { StatusCode: 202 };
   }
@@ -70,6 +86,7 @@ class Invoke {
       Payload: outcome.payload,
     };
     if (outcome.functionError !== undefined) response.FunctionError = outcome.functionError;
+    if (outcome.durableExecutionArn !== undefined) response.DurableExecutionArn = outcome.durableExecutionArn;
     if (outcome.logTail !== undefined) response.LogResult = outcome.logTail.toString("base64");
     return response;
   }
@@ -92,6 +109,9 @@ export function newInvocation(
       ? {}
       : { clientContext: checkedClientContext(input.ClientContext) }),
     ...(input.TenantId === undefined ? {} : { tenantId: input.TenantId }),
+    ...(input.DurableExecutionName === undefined || version.durable === undefined
+      ? {}
+      : { durableExecutionName: input.DurableExecutionName }),
     ...(input.LogType === "Tail" && input.InvocationType !== "Event" ? { wantsTail: true } : {}),
   };
 }

@@ -12,12 +12,16 @@ export interface Runner {
   ): Promise<InvocationOutcome>;
 }
 
-/** One invocation into the meter: before its answer leaves, so that nothing that was answered goes unmetered. */
+/**
+ * One invocation into the meter: before its answer leaves, so that nothing that was answered goes unmetered. What a
+ * durable execution answers was made by invocations that are there already.
+ */
 export function record(
   meter: Pick<Meter, "record">,
   version: FunctionVersion,
   outcome: InvocationOutcome,
 ): void {
+  if (outcome.durableExecutionArn !== undefined) return;
   meter.record({
     functionArn: version.functionArn,
     version: version.version,
