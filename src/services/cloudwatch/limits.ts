@@ -35,6 +35,9 @@ export const STATISTICS_DATAPOINTS_MAX = 1440;
 /** [api: GetMetricData] */
 export const QUERIES_PER_REQUEST_MAX = 500;
 export const DATA_DATAPOINTS_MAX = 100_800;
+/** Data points that the expressions of one request may make. */
+export const MATH_POINTS_MAX = 2_000_000;
+
 /** [api: ListMetrics] */
 export const LIST_PAGE_MAX = 500;
 /** A metric without data for so long is listed no more [api: ListMetrics]. */

@@ -18,12 +18,16 @@ import {
   ListTagsForResourceCommand,
   paginateGetMetricData,
   paginateListMetrics,
+  PutCompositeAlarmCommand,
   PutMetricAlarmCommand,
   PutMetricDataCommand,
   ResourceNotFound,
   SetAlarmStateCommand,
   TagResourceCommand,
+  type AlarmType,
+  type MetricDataQuery,
   type MetricDatum,
+  type PutMetricAlarmInput,
 } from "@aws-sdk/client-cloudwatch";
 import { systemClock } from "../../kernel/clock.ts";
 import { MemoryStore } from "../../store/memory.ts";
@@ -245,6 +249,117 @@ test("mistakes are told in the model's exceptions", async (t) => {
     client.send(new GetMetricStatisticsCommand({ ...statistics, StartTime: at(-3000), Period: 60 })),
     /exceeds the limit of 1440/,
   );
+});
+
+test("metric math and searches are evaluated, labelled and paged", async (t) => {
+  const client = await start(t);
+  const Dimensions = (Value: string) => [{ Name: "FunctionName", Value }];
+  await put(
+    client,
+    ...["f", "g"].flatMap((name, index) => [
+      { MetricName: "calls", Dimensions: Dimensions(name), Timestamp: at(0), Value: 8 },
+      { MetricName: "errors", Dimensions: Dimensions(name), Timestamp: at(0), Value: index + 1 },
+    ]),
+  );
+  const metric = (Id: string, MetricName: string, name: string) => ({
+    Id,
+    ReturnData: false,
+    MetricStat: {
+      Metric: { Namespace, MetricName, Dimensions: Dimensions(name) },
+      Period: 60,
+      Stat: "Sum",
+    },
+  });
+  const ask = (...MetricDataQueries: MetricDataQuery[]) =>
+    client.send(new GetMetricDataCommand({ MetricDataQueries, StartTime: at(0), EndTime: at(2) }));
+  const { MetricDataResults } = await ask(
+    metric("calls", "calls", "f"),
+    metric("errors", "errors", "f"),
+    { Id: "rate", Expression: "100 * errors / calls", Label: "${LABEL}: ${MAX} %" },
+    { Id: "filled", Expression: "FILL(errors, 0)" },
+    {
+      Id: "found",
+      Expression: `SEARCH('{${Namespace},FunctionName} MetricName="errors"', 'Sum', 60)`,
+      Label: "of",
+    },
+    { Id: "total", Expression: "SUM(found)" },
+  );
+  assert.deepEqual(
+    MetricDataResults?.map(({ Id, Label, Values, StatusCode }) => [Id, Label, Values, StatusCode]),
+    [
+      ["rate", "rate: 12.5 %", [12.5], "Complete"],
+      ["filled", "filled", [0, 1], "Complete"],
+      ["found", "of f", [1], "Complete"],
+      ["found", "of g", [2], "Complete"],
+      ["total", "total", [3], "Complete"],
+    ],
+  );
+  for (const [Expression, message] of [
+    ["1 +", /^Error in expression 'e' \[Unexpected end of the expression\]$/],
+    ["AVG(errors)", /must be a time series or an array/],
+    ["ANOMALY_DETECTION_BAND(errors)", /ANOMALY_DETECTION_BAND is not supported/],
+  ] as const)
+    await assert.rejects(ask(metric("errors", "errors", "f"), { Id: "e", Expression }), (error: Error) => {
+      assert.equal(error.name, "ValidationException");
+      assert.match(error.message, message);
+      return true;
+    });
+});
+
+test("alarms look at metric math, and at other alarms", async (t) => {
+  const client = await start(t);
+  const stat = (MetricName: string) => ({ Metric: { Namespace, MetricName }, Period: 60, Stat: "Sum" });
+  const Metrics = [
+    { Id: "calls", MetricStat: stat("calls"), ReturnData: false },
+    { Id: "errors", MetricStat: stat("errors"), ReturnData: false },
+    { Id: "rate", Expression: "errors / calls", Label: "rate" },
+  ];
+  const base = { EvaluationPeriods: 1, Threshold: 0.5, ComparisonOperator: "GreaterThanThreshold" as const };
+  const put = (more: Partial<PutMetricAlarmInput>) =>
+    client.send(new PutMetricAlarmCommand({ AlarmName: "rate", ...base, ...more }));
+  await put({ Metrics });
+  const described = await client.send(new DescribeAlarmsCommand({ AlarmNames: ["rate"] }));
+  assert.deepEqual(described.MetricAlarms?.[0]?.Metrics, Metrics);
+  for (const [more, message] of [
+    [{ Metrics, Period: 60 }, /mutually exclusive/],
+    [{ Metrics: Metrics.map((query) => ({ ...query, ReturnData: true })) }, /Exactly one element/],
+    [{ Metrics: [{ Id: "e", Expression: "SEARCH('a', 'Sum', 60)" }] }, /SEARCH is not supported/],
+    [{ Metrics: [...Metrics.slice(0, 2), { Id: "e", Expression: "METRICS()" }] }, /single time series/],
+    [{ Metrics, ThresholdMetricId: "rate" }, /anomaly detection/],
+  ] as const)
+    await assert.rejects(put(more as Partial<PutMetricAlarmInput>), message);
+
+  const composite = { AlarmName: "both", AlarmRule: "ALARM(rate)", Tags: [{ Key: "team", Value: "a" }] };
+  await client.send(new PutCompositeAlarmCommand(composite));
+  await assert.rejects(
+    client.send(new PutCompositeAlarmCommand({ AlarmName: "none", AlarmRule: "ALARM(nobody)" })),
+    /alarms \[nobody\] in the alarm rule do not exist/,
+  );
+  await client.send(
+    new SetAlarmStateCommand({ AlarmName: "rate", StateValue: "ALARM", StateReason: "test" }),
+  );
+  await client.send(new SetAlarmStateCommand({ AlarmName: "both", StateValue: "OK", StateReason: "test" }));
+  const AlarmTypes: AlarmType[] = ["CompositeAlarm"];
+  const { CompositeAlarms, MetricAlarms } = await client.send(new DescribeAlarmsCommand({ AlarmTypes }));
+  assert.deepEqual(MetricAlarms, []);
+  const [shown] = CompositeAlarms ?? [];
+  assert.deepEqual([shown?.AlarmName, shown?.AlarmRule], ["both", "ALARM(rate)"]);
+  const children = await client.send(new DescribeAlarmsCommand({ ChildrenOfAlarmName: "both" }));
+  assert.deepEqual(
+    children.MetricAlarms?.map(({ AlarmName }) => AlarmName),
+    ["rate"],
+  );
+  const parents = await client.send(new DescribeAlarmsCommand({ ParentsOfAlarmName: "rate" }));
+  assert.deepEqual(
+    parents.CompositeAlarms?.map(({ AlarmName }) => AlarmName),
+    ["both"],
+  );
+  await assert.rejects(
+    client.send(new DeleteAlarmsCommand({ AlarmNames: ["rate"] })),
+    /cannot be deleted as there are composite alarms depending on it/,
+  );
+  await client.send(new DeleteAlarmsCommand({ AlarmNames: ["both"] }));
+  await client.send(new DeleteAlarmsCommand({ AlarmNames: ["rate"] }));
 });
 
 test("alarms are put, described, set, tagged and deleted", async (t) => {

@@ -1,7 +1,7 @@
 /** What alarms do: a port by the service of the action's ARN, and the message that it is given. */
 import { parseArn } from "../../../kernel/arn.ts";
-import type { AlarmRecord, PreviousState } from "./alarm.ts";
-import { queryOf } from "./alarm.ts";
+import { watchOf, type AlarmRecord, type PreviousState } from "./alarm.ts";
+import type { CompositeRecord } from "./composite.ts";
 
 /** Resolves when the target has taken the message; rejects when it has not. `message` is JSON. */
 export type AlarmAction = (targetArn: string, message: string, alarmArn: string) => Promise<void>;
@@ -25,11 +25,10 @@ export class AlarmActions {
 const timeText = (atMs: number) => new Date(atMs).toISOString().replace("Z", "+0000");
 
 export function alarmMessage(
-  alarm: AlarmRecord,
+  alarm: AlarmRecord | CompositeRecord,
   previous: PreviousState,
   place: { arn: string; region: string; accountId: string },
 ): string {
-  const { metric, periodS, statistic, unit } = queryOf(alarm);
   const state = ({ state: value, reason, reasonData, stateMs }: PreviousState) => ({
     value,
     reason,
@@ -50,23 +49,41 @@ export function alarmMessage(
         ...(alarm.settings.AlarmDescription === undefined
           ? {}
           : { description: alarm.settings.AlarmDescription }),
-        metrics: [
-          {
-            id: "m1",
-            metricStat: {
-              metric: {
-                namespace: metric.namespace,
-                name: metric.name,
-                dimensions: Object.fromEntries(metric.dimensions),
-              },
-              period: periodS,
-              stat: statistic,
-              ...(unit === undefined ? {} : { unit }),
-            },
-            returnData: true,
-          },
-        ],
+        ...(alarm.type === "composite"
+          ? {
+              alarmRule: alarm.settings.AlarmRule,
+              ...(alarm.settings.ActionsSuppressor !== undefined && {
+                actionsSuppressor: alarm.settings.ActionsSuppressor,
+              }),
+            }
+          : { metrics: metricsOf(alarm) }),
       },
     },
+  });
+}
+
+/** As CloudWatch's events tell what an alarm looks at. */
+function metricsOf({ settings }: AlarmRecord): object[] {
+  const expressions = new Map(
+    (settings.Metrics ?? []).map(({ Id, Expression }) => [Id, Expression] as const),
+  );
+  return watchOf(settings).queries.map((query) => {
+    const { id, label, isReturned: returnData } = query;
+    const common = { id, ...(label !== undefined && { label }), returnData };
+    if (query.kind === "expression") return { ...common, expression: expressions.get(id) };
+    const { metric, periodS, statistic, unit } = query;
+    return {
+      ...common,
+      metricStat: {
+        metric: {
+          namespace: metric.namespace,
+          name: metric.name,
+          dimensions: Object.fromEntries(metric.dimensions),
+        },
+        period: periodS,
+        stat: statistic,
+        ...(unit === undefined ? {} : { unit }),
+      },
+    };
   });
 }

@@ -1,5 +1,6 @@
 /**
- * All alarms: kept in the Store, judged when a period has ended, and their actions performed.
+ * All alarms: kept in the Store, judged when a period has ended, composite ones when an alarm that they look at has changed,
+ * and their actions performed.
  *
  * A change of state and its line of history are one transaction, which also notes that actions are pending; they are
  * performed after it and the note is removed then. So an action is performed at least once, whatever ends the process.
@@ -10,10 +11,24 @@ import type { Change, Store } from "../../../store/store.ts";
 import type { Logger } from "../../../telemetry/logger.ts";
 import { limitExceeded } from "../errors.ts";
 import type { MetricStore } from "../metrics/metric-store.ts";
-import { readBuckets } from "../queries/queries.ts";
 import { alarmMessage, type AlarmActions } from "./actions.ts";
-import { actionsOf, queryOf, type AlarmRecord, type HistoryRecord, type PreviousState } from "./alarm.ts";
-import { COMPARISONS, EXTRA_PERIODS, judge, type AlarmState, type MissingData } from "./verdict.ts";
+import { actionsOf, watchOf, type AlarmRecord, type HistoryRecord, type PreviousState } from "./alarm.ts";
+import {
+  dependenciesOf,
+  judgingOrder,
+  reasonOf,
+  stateOfRule,
+  suppressionOf,
+  type CompositeRecord,
+  type SuppressedBy,
+} from "./composite.ts";
+import { judgeMetricAlarm } from "./judge.ts";
+import type { AlarmState } from "./verdict.ts";
+
+export type Alarm = AlarmRecord | CompositeRecord;
+
+/** An alarm as it is put: a type and its settings. */
+export type Definition = Pick<AlarmRecord, "type" | "settings"> | Pick<CompositeRecord, "type" | "settings">;
 
 const ALARM_KIND = "cloudwatch.alarm";
 const HISTORY_KIND = "cloudwatch.history";
@@ -37,9 +52,11 @@ export interface AlarmBookOptions {
 
 export class AlarmBook {
   readonly #options: AlarmBookOptions;
-  readonly #alarms = new Map<string, AlarmRecord>();
-  /** By name: the second that the last judged period ended at. */
+  readonly #alarms = new Map<string, Alarm>();
+  /** Of metric alarms, by name: the second that the last judged period ended at. */
   readonly #judgedS = new Map<string, number>();
+  /** Of composite alarms, by name: the states that the rule was last asked with. */
+  readonly #judgedStates = new Map<string, string>();
   /** Changes, one after the other. */
   #turn: Promise<unknown> = Promise.resolve();
   #looking: Promise<void> | undefined;
@@ -52,32 +69,41 @@ export class AlarmBook {
 
   static async open(options: AlarmBookOptions): Promise<AlarmBook> {
     const book = new AlarmBook(options);
-    for (const { key, value } of await options.store.list<AlarmRecord>(ALARM_KIND))
-      book.#alarms.set(key, value);
+    for (const { key, value } of await options.store.list<Alarm>(ALARM_KIND)) book.#alarms.set(key, value);
     book.#plan();
     return book;
   }
 
-  alarm(name: string): AlarmRecord | undefined {
-    return this.#alarms.get(name);
-  }
+  readonly alarm = (name: string): Alarm | undefined => this.#alarms.get(name);
 
   /** In the order of their names. */
-  alarms(): AlarmRecord[] {
+  alarms(): Alarm[] {
     return [...this.#alarms.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  arn(name: string): string {
-    return `arn:aws:cloudwatch:${this.#options.region}:${this.#options.accountId}:alarm:${name}`;
+  composites(): CompositeRecord[] {
+    return this.alarms().filter((alarm) => alarm.type === "composite");
   }
+
+  /** Composite alarms that look at the alarm. */
+  parentsOf(name: string): CompositeRecord[] {
+    return this.composites().filter((composite) => dependenciesOf(composite).has(name));
+  }
+
+  suppressionOf(composite: CompositeRecord): SuppressedBy | undefined {
+    return suppressionOf(composite, this.alarm, this.#options.clock.nowMs());
+  }
+
+  readonly arn = (name: string): string =>
+    `arn:aws:cloudwatch:${this.#options.region}:${this.#options.accountId}:alarm:${name}`;
 
   async history(name: string): Promise<HistoryRecord> {
     return (await this.#options.store.get<HistoryRecord>(HISTORY_KIND, name))?.value ?? [];
   }
 
   /** Makes or changes one; a changed one keeps its state and tags until it is judged. Resolves when it is on disk. */
-  async put(settings: AlarmRecord["settings"], tags: Readonly<Record<string, string>>): Promise<void> {
-    const name = settings.AlarmName ?? "";
+  async put(definition: Definition, tags: Readonly<Record<string, string>>): Promise<void> {
+    const name = definition.settings.AlarmName ?? "";
     await this.#inTurn(async () => {
       const known = this.#alarms.get(name);
       if (!known && this.#alarms.size >= ALARMS_MAX)
@@ -90,24 +116,30 @@ export class AlarmBook {
         stateMs: nowMs,
       };
       const { state: value, reason, reasonData, stateMs } = state;
-      const alarm: AlarmRecord = {
+      const alarm: Alarm = {
+        ...definition,
         name,
-        settings,
         tags: known?.tags ?? tags,
         updatedMs: nowMs,
         state: value,
         reason,
         reasonData,
         stateMs,
+        ...(known?.leftAlarmMs !== undefined && { leftAlarmMs: known.leftAlarmMs }),
         ...(known?.pending && { pending: known.pending }),
       };
       await this.#save(alarm, "ConfigurationUpdate", `Alarm "${name}" ${known ? "updated" : "created"}`, {});
-      this.#judgedS.delete(name);
+      this.#forget(name);
     });
   }
 
+  #forget(name: string): void {
+    this.#judgedS.delete(name);
+    this.#judgedStates.delete(name);
+  }
+
   /** Changes settings or tags of those that are there. */
-  async update(names: readonly string[], change: (alarm: AlarmRecord) => AlarmRecord): Promise<void> {
+  async update(names: readonly string[], change: (alarm: Alarm) => Alarm): Promise<void> {
     await this.#inTurn(async () => {
       for (const name of names) {
         const known = this.#alarms.get(name);
@@ -125,7 +157,7 @@ export class AlarmBook {
       await this.#options.store.write(changes);
       for (const name of names) {
         this.#alarms.delete(name);
-        this.#judgedS.delete(name);
+        this.#forget(name);
       }
     });
   }
@@ -135,26 +167,37 @@ export class AlarmBook {
     await this.#inTurn(async () => {
       const known = this.#alarms.get(name);
       if (!known) return;
-      // What was set by hand stays until the next period has ended.
-      this.#judgedS.set(name, this.#endS(queryOf(known).periodS));
+      this.#holdJudging(known);
+      const { state: before, reason: reasonBefore, reasonData: dataBefore, stateMs } = known;
       const previous: PreviousState = {
-        state: known.state,
-        reason: known.reason,
-        reasonData: known.reasonData,
-        stateMs: known.stateMs,
+        state: before,
+        reason: reasonBefore,
+        reasonData: dataBefore,
+        stateMs,
       };
-      const next = { ...known, state, reason, reasonData, stateMs: this.#options.clock.nowMs() };
-      if (state === known.state) return await this.#save(next);
+      const nowMs = this.#options.clock.nowMs();
+      const left = before === "ALARM" && state !== "ALARM" ? { leftAlarmMs: nowMs } : {};
+      const next = { ...known, state, reason, reasonData, stateMs: nowMs, ...left };
+      if (state === before) return await this.#save(next);
+      const { pending, ...settled } = next;
+      // Held back until the state is as before: there is nothing to tell.
+      const isUntold = known.type === "composite" && pending?.previous.state === state;
       await this.#save(
-        { ...next, pending: { previous } },
+        isUntold ? settled : { ...settled, pending: { previous } },
         "StateUpdate",
-        `Alarm updated from ${known.state} to ${state}`,
+        `Alarm updated from ${before} to ${state}`,
         {
-          oldState: { stateValue: known.state, stateReason: known.reason },
+          oldState: { stateValue: before, stateReason: reasonBefore },
           newState: { stateValue: state, stateReason: reason },
         },
       );
     });
+  }
+
+  /** A state stays as it was set until the next period has ended, or an alarm that is looked at has changed. */
+  #holdJudging(alarm: Alarm): void {
+    if (alarm.type === "composite") this.#judgedStates.set(alarm.name, this.#statesFor(alarm));
+    else this.#judgedS.set(alarm.name, this.#endS(watchOf(alarm.settings).periodS));
   }
 
   /** Judges every alarm whose last period has ended since, and performs what is pending. One at a time; never rejects. */
@@ -164,7 +207,8 @@ export class AlarmBook {
   }
 
   async #lookNow(): Promise<void> {
-    for (const { name } of this.alarms()) {
+    const ofMetrics = this.alarms().filter((alarm) => alarm.type !== "composite");
+    for (const { name } of [...ofMetrics, ...judgingOrder(this.composites())]) {
       if (this.#closed) return;
       await this.#lookAt(name).catch((error: unknown) =>
         this.#options.logger.error("an alarm could not be judged, trying again", { alarm: name, error }),
@@ -189,43 +233,31 @@ export class AlarmBook {
   async #judge(name: string): Promise<void> {
     const alarm = this.#alarms.get(name);
     if (!alarm) return;
-    const query = queryOf(alarm);
-    const { periodS } = query;
-    const endS = this.#endS(periodS);
+    if (alarm.type === "composite") return await this.#judgeComposite(alarm);
+    const watch = watchOf(alarm.settings);
+    const endS = this.#endS(watch.periodS);
     if (this.#judgedS.get(name) === endS) return;
     this.#judgedS.set(name, endS);
-    const { settings } = alarm;
-    const n = settings.EvaluationPeriods ?? 1;
-    const startS = endS - (n + EXTRA_PERIODS) * periodS;
-    const buckets = await readBuckets(this.#options.metrics, query, { startS, endS, periodS });
-    const recent: (number | undefined)[] = [];
-    for (let atS = startS; atS < endS; atS += periodS) {
-      const bucket = buckets.get(atS);
-      recent.push(bucket && query.statisticOf(bucket));
-    }
-    const threshold = settings.Threshold ?? 0;
-    const compare = COMPARISONS[settings.ComparisonOperator ?? ""];
-    const verdict = judge(recent, {
-      n,
-      m: settings.DatapointsToAlarm ?? n,
-      breaches: (value) => compare?.(value, threshold) ?? false,
-      missing: (settings.TreatMissingData ?? "missing") as MissingData,
-    });
-    if (verdict.state === undefined || verdict.state === this.#alarms.get(name)?.state) return;
-    const reason =
-      verdict.judged.length === 0
-        ? `Insufficient Data: ${n} datapoints were unknown.`
-        : `Threshold Crossed: ${verdict.breaching} out of the last ${verdict.judged.length} datapoints [${verdict.judged.join(", ")}] ` +
-          `${verdict.breaching === 1 ? "was" : "were"} breaching the threshold (${threshold}, ${settings.ComparisonOperator}).`;
-    const data = {
-      version: "1.0",
-      startDate: new Date(startS * 1000).toISOString(),
-      statistic: query.statistic,
-      period: periodS,
-      recentDatapoints: verdict.judged,
-      threshold,
-    };
-    await this.setState(name, verdict.state, reason, JSON.stringify(data));
+    const { metrics, clock, region, accountId } = this.#options;
+    const context = { metrics, nowMs: clock.nowMs(), region, accountId };
+    const judgement = await judgeMetricAlarm(alarm, watch, endS, context);
+    if (!judgement || judgement.state === this.#alarms.get(name)?.state) return;
+    await this.setState(name, judgement.state, judgement.reason, judgement.reasonData);
+  }
+
+  async #judgeComposite(composite: CompositeRecord): Promise<void> {
+    const { name } = composite;
+    const states = this.#statesFor(composite);
+    if (this.#judgedStates.get(name) === states) return;
+    this.#judgedStates.set(name, states);
+    const state = stateOfRule(composite, this.alarm);
+    if (state === composite.state) return;
+    const { reason, reasonData } = reasonOf(composite, this.alarm, this.arn);
+    await this.setState(name, state, reason, reasonData);
+  }
+
+  #statesFor(composite: CompositeRecord): string {
+    return [...dependenciesOf(composite)].map((name) => this.alarm(name)?.state ?? "").join(" ");
   }
 
   /** The end of the last period that can be judged now. */
@@ -237,6 +269,7 @@ export class AlarmBook {
   async #performPending(name: string): Promise<void> {
     const alarm = this.#alarms.get(name);
     if (!alarm?.pending) return;
+    if (alarm.type === "composite" && this.suppressionOf(alarm)) return;
     const { region, accountId, actions } = this.#options;
     const arn = this.arn(name);
     const message = alarmMessage(alarm, alarm.pending.previous, { arn, region, accountId });
@@ -265,7 +298,7 @@ export class AlarmBook {
   }
 
   async #save(
-    alarm: AlarmRecord,
+    alarm: Alarm,
     type?: "ConfigurationUpdate" | "StateUpdate" | "Action",
     summary = "",
     data: object = {},
@@ -274,7 +307,7 @@ export class AlarmBook {
     if (type !== undefined) {
       const line: HistoryRecord[number] = {
         AlarmName: alarm.name,
-        AlarmType: "MetricAlarm",
+        AlarmType: alarm.type === "composite" ? "CompositeAlarm" : "MetricAlarm",
         HistoryItemType: type,
         HistorySummary: summary,
         HistoryData: JSON.stringify({ version: "1.0", ...data }),

@@ -97,7 +97,7 @@ test("an alarm goes off once, comes back, and tells its history", async (t) => {
   const { performed, open, minute, clock } = await start(t);
   const book = await open();
   clock.advance(5000);
-  await book.put({ ...SETTINGS, AlarmActions: [TARGET] }, {});
+  await book.put({ settings: { ...SETTINGS, AlarmActions: [TARGET] } }, {});
   const states: (string | undefined)[] = [];
   for (const value of [1, 9, 9, 9, 1, undefined]) {
     await minute(book, value);
@@ -120,7 +120,7 @@ test("an alarm goes off once, comes back, and tells its history", async (t) => {
 test("an action that the process did not come to is performed by the next one", async (t) => {
   const { performed, open, clock } = await start(t);
   const book = await open();
-  await book.put({ ...SETTINGS, AlarmActions: [TARGET] }, {});
+  await book.put({ settings: { ...SETTINGS, AlarmActions: [TARGET] } }, {});
   await book.setState("errors", "ALARM", "a test", "");
   await book.close();
   assert.equal(performed.length, 0);
@@ -135,7 +135,7 @@ test("an action that the process did not come to is performed by the next one", 
 test("an action that fails is noted, and actions that are switched off are not performed", async (t) => {
   const { performed, open } = await start(t);
   const book = await open(false);
-  await book.put({ ...SETTINGS, AlarmActions: [TARGET] }, {});
+  await book.put({ settings: { ...SETTINGS, AlarmActions: [TARGET] } }, {});
   await book.setState("errors", "ALARM", "a test", "");
   await book.look();
   assert.match(
@@ -143,10 +143,7 @@ test("an action that fails is noted, and actions that are switched off are not p
     /^Failed to execute action arn:aws:lambda/,
   );
   const other = await open();
-  await other.update(["errors"], (alarm) => ({
-    ...alarm,
-    settings: { ...alarm.settings, ActionsEnabled: false },
-  }));
+  await other.put({ settings: { ...SETTINGS, AlarmActions: [TARGET], ActionsEnabled: false } }, {});
   await other.setState("errors", "OK", "a test", "");
   await other.setState("errors", "ALARM", "a test", "");
   await other.look();

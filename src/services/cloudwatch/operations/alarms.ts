@@ -1,21 +1,23 @@
-/** Alarms on metrics, their history and tags. */
+/** Alarms on metrics and on other alarms, their history and tags. */
 import type {
   DescribeAlarmHistoryInput,
   DescribeAlarmHistoryOutput,
   DescribeAlarmsInput,
   DescribeAlarmsOutput,
   ListTagsForResourceInput,
+  PutCompositeAlarmInput,
   PutMetricAlarmInput,
   SetAlarmStateInput,
   Tag,
   TagResourceInput,
   UntagResourceInput,
 } from "@aws-sdk/client-cloudwatch";
-import { invalidParameterValue } from "../../../errors.ts";
+import { invalidParameterValue, validationError } from "../../../errors.ts";
 import { TAGS_MAX } from "../../../limits.ts";
 import type { OperationHandler } from "../../../wire/service.ts";
-import type { AlarmBook } from "../alarms/alarm-book.ts";
-import { alarmShape, checkAlarm, type AlarmRecord } from "../alarms/alarm.ts";
+import type { Alarm, AlarmBook } from "../alarms/alarm-book.ts";
+import { alarmShape, checkAlarm } from "../alarms/alarm.ts";
+import { checkComposite, compositeShape, dependenciesOf } from "../alarms/composite.ts";
 import { alarmNotFound, invalidFormat, resourceNotFound } from "../errors.ts";
 import { decodeToken, encodeToken } from "../tokens.ts";
 
@@ -26,7 +28,15 @@ export function alarmOperations(book: AlarmBook): Record<string, OperationHandle
   return {
     PutMetricAlarm: async ({ Tags, ...settings }: PutMetricAlarmInput) => {
       checkAlarm(settings);
-      await book.put(settings, tagRecord(Tags));
+      refuseOtherType(book, settings.AlarmName, undefined);
+      await book.put({ settings }, tagRecord(Tags));
+      return {};
+    },
+    PutCompositeAlarm: async ({ Tags, ...settings }: PutCompositeAlarmInput) => {
+      checkComposite(settings, book.alarm);
+      refuseOtherType(book, settings.AlarmName, "composite");
+      await book.put({ type: "composite", settings }, tagRecord(Tags));
+      void book.look();
       return {};
     },
     DescribeAlarms: (input: DescribeAlarmsInput) => describeAlarms(book, input),
@@ -34,6 +44,7 @@ export function alarmOperations(book: AlarmBook): Record<string, OperationHandle
     DeleteAlarms: async ({ AlarmNames: names = [] }: { AlarmNames?: string[] }) => {
       const missing = names.filter((name) => !book.alarm(name));
       if (missing.length > 0) throw alarmNotFound(`Alarms not found: ${missing.join(", ")}`);
+      checkDeletion(book, names);
       await book.delete(names);
       return {};
     },
@@ -65,7 +76,24 @@ function tagRecord(tags: readonly Tag[] | undefined): Record<string, string> {
   return Object.fromEntries((tags ?? []).map(({ Key = "", Value = "" }) => [Key, Value]));
 }
 
-function byArn(book: AlarmBook, arn: string | undefined): AlarmRecord {
+/** Names are shared by both types. */
+function refuseOtherType(book: AlarmBook, name = "", type: "composite" | undefined): void {
+  const known = book.alarm(name);
+  if (known && known.type !== type)
+    throw validationError(`The alarm name ${name} is already used by an alarm of another type.`);
+}
+
+/** Throws ValidationError: a composite alarm keeps those that it looks at, and goes alone. */
+function checkDeletion(book: AlarmBook, names: readonly string[]): void {
+  if (names.filter((name) => book.alarm(name)?.type === "composite").length > 1)
+    throw validationError("Only one composite alarm can be deleted in one operation.");
+  for (const name of names) {
+    if (book.parentsOf(name).some((parent) => !names.includes(parent.name)))
+      throw validationError(`Alarm ${name} cannot be deleted as there are composite alarms depending on it.`);
+  }
+}
+
+function byArn(book: AlarmBook, arn: string | undefined): Alarm {
   const found = book.alarms().find(({ name }) => book.arn(name) === arn);
   if (!found) throw resourceNotFound(`Unknown resource: ${arn}`);
   return found;
@@ -73,10 +101,7 @@ function byArn(book: AlarmBook, arn: string | undefined): AlarmRecord {
 
 function describeAlarms(book: AlarmBook, input: DescribeAlarmsInput): DescribeAlarmsOutput {
   const { AlarmNames: names, AlarmNamePrefix: prefix = "", StateValue: state, ActionPrefix: action } = input;
-  // There are no composite alarms here: none of a type that is not asked for, no children and no parents.
-  const hasMetricAlarms = input.AlarmTypes?.includes("MetricAlarm") ?? true;
-  const isOfComposite = input.ChildrenOfAlarmName !== undefined || input.ParentsOfAlarmName !== undefined;
-  const found = (hasMetricAlarms && !isOfComposite ? book.alarms() : []).filter(
+  const found = kindred(book, input).filter(
     ({ name, settings, state: current }) =>
       (names === undefined || names.includes(name)) &&
       name.startsWith(prefix) &&
@@ -85,10 +110,35 @@ function describeAlarms(book: AlarmBook, input: DescribeAlarmsInput): DescribeAl
   );
   const { page, nextToken } = pageOf(found, input, PAGE_DEFAULT, ({ name }) => name);
   return {
-    MetricAlarms: page.map((alarm) => alarmShape(alarm, book.arn(alarm.name))),
-    CompositeAlarms: [],
+    MetricAlarms: page.flatMap((alarm) =>
+      alarm.type === "composite" ? [] : [alarmShape(alarm, book.arn(alarm.name))],
+    ),
+    CompositeAlarms: page.flatMap((alarm) =>
+      alarm.type === "composite"
+        ? [compositeShape(alarm, book.arn(alarm.name), book.suppressionOf(alarm))]
+        : [],
+    ),
     ...(nextToken !== undefined && { NextToken: nextToken }),
   };
+}
+
+/** Children or parents of the alarm that is named; otherwise those of the types that are asked for, metric alarms when none are. */
+function kindred(book: AlarmBook, input: DescribeAlarmsInput): Alarm[] {
+  const {
+    ChildrenOfAlarmName: parent,
+    ParentsOfAlarmName: child,
+    AlarmTypes: types = ["MetricAlarm"],
+  } = input;
+  if (child !== undefined) return book.parentsOf(child);
+  if (parent !== undefined) {
+    const composite = book.alarm(parent);
+    if (composite?.type !== "composite") return [];
+    const wanted = dependenciesOf(composite);
+    return book.alarms().filter(({ name }) => wanted.has(name));
+  }
+  return book
+    .alarms()
+    .filter(({ type }) => types.includes(type === "composite" ? "CompositeAlarm" : "MetricAlarm"));
 }
 
 async function describeHistory(
@@ -154,9 +204,10 @@ async function setState(book: AlarmBook, input: SetAlarmStateInput): Promise<obj
 }
 
 async function enable(book: AlarmBook, names: readonly string[], isEnabled: boolean): Promise<object> {
-  await book.update(names, (alarm) => ({
-    ...alarm,
-    settings: { ...alarm.settings, ActionsEnabled: isEnabled },
-  }));
+  await book.update(names, (alarm) =>
+    alarm.type === "composite"
+      ? { ...alarm, settings: { ...alarm.settings, ActionsEnabled: isEnabled } }
+      : { ...alarm, settings: { ...alarm.settings, ActionsEnabled: isEnabled } },
+  );
   return {};
 }

@@ -1,23 +1,22 @@
-/** GetMetricData: many metrics at once, page by page. */
+/** GetMetricData: many metrics, and what is calculated from them, page by page. */
 import type { GetMetricDataInput, GetMetricDataOutput, MetricDataResult } from "@aws-sdk/client-cloudwatch";
 import { validationError } from "../../../errors.ts";
 import type { OperationHandler } from "../../../wire/service.ts";
 import type { CloudWatchContext } from "../context.ts";
 import { invalidNextToken } from "../errors.ts";
 import { DATA_DATAPOINTS_MAX } from "../limits.ts";
-import { parseQueries, readMetric, type TimeSeries } from "../queries/queries.ts";
+import { ARRAY_SERIES_MAX } from "../math/evaluate.ts";
+import { gridOf } from "../metrics/time-grid.ts";
+import { parseQueries } from "../queries/queries.ts";
+import { runQueries, type QueryResult } from "../queries/run.ts";
 import { decodeToken, encodeToken } from "../tokens.ts";
 
 export function dataOperations(context: CloudWatchContext): Record<string, OperationHandler> {
   return { GetMetricData: (input: GetMetricDataInput) => getMetricData(context, input) };
 }
 
-interface Result extends TimeSeries {
-  readonly id: string;
-}
-
 async function getMetricData(
-  { metrics, clock }: CloudWatchContext,
+  { metrics, clock, region, accountId }: CloudWatchContext,
   input: GetMetricDataInput,
 ): Promise<GetMetricDataOutput> {
   const limit = input.MaxDatapoints ?? DATA_DATAPOINTS_MAX;
@@ -25,13 +24,22 @@ async function getMetricData(
     throw validationError(`The parameter MaxDatapoints must be between 1 and ${DATA_DATAPOINTS_MAX}.`);
   const range = { StartTime: input.StartTime, EndTime: input.EndTime };
   const queries = parseQueries(input.MetricDataQueries ?? []);
-  const results: Result[] = [];
-  for (const query of queries) {
-    if (!query.isReturned) continue;
-    results.push({ id: query.id, ...(await readMetric(metrics, query, range, clock.nowMs())) });
-  }
-  return pageOf(results, input.ScanBy === "TimestampAscending", limit, positionOf(input.NextToken));
+  const nowMs = clock.nowMs();
+  const { results, isCut } = await runQueries(queries, {
+    metrics,
+    nowMs,
+    region,
+    accountId,
+    grid: (periodS) => gridOf(range, periodS, nowMs),
+  });
+  const page = pageOf(results, input.ScanBy === "TimestampAscending", limit, positionOf(input.NextToken));
+  return isCut ? { ...page, Messages: [TOO_MANY] } : page;
 }
+
+const TOO_MANY = {
+  Code: "MaxMetricsExceeded",
+  Value: `The maximum number of allowed metrics, ${ARRAY_SERIES_MAX}, has been exceeded by a search.`,
+};
 
 interface Position {
   /** Index of the result, and of its first value that has not been told. */
@@ -48,7 +56,7 @@ function positionOf(token: string | undefined): Position {
 }
 
 function pageOf(
-  results: readonly Result[],
+  results: readonly QueryResult[],
   isAscending: boolean,
   limit: number,
   from: Position,

@@ -1,0 +1,168 @@
+/** Runs a request's queries: reads the metrics and searches that they need, evaluates their expressions, labels the results. */
+import { validationError } from "../../../errors.ts";
+import { HOUR_MS, LISTED_MS_MAX, MATH_POINTS_MAX } from "../limits.ts";
+import { ARRAY_SERIES_MAX, Evaluation, searchCall, type SearchCall } from "../math/evaluate.ts";
+import { nodesOf } from "../math/syntax.ts";
+import { Budget, type Series, type SeriesArray } from "../math/values.ts";
+import type { MetricStore } from "../metrics/metric-store.ts";
+import { metricKey } from "../metrics/series.ts";
+import { parseStatistic } from "../metrics/statistic.ts";
+import { checkPeriod, type Grid } from "../metrics/time-grid.ts";
+import { parseSearch } from "../search/search.ts";
+import { distinguish, labelOf } from "./labels.ts";
+import { inExpression, type DataQuery, type ExpressionQuery, type MetricQuery } from "./queries.ts";
+import { emptySeries, readSeries } from "./read.ts";
+
+export interface QueryContext {
+  readonly metrics: MetricStore;
+  readonly nowMs: number;
+  readonly region: string;
+  readonly accountId: string;
+  /** What is asked for, in periods of that length. Throws AwsError. */
+  grid(periodS: number): Grid;
+}
+
+export interface QueryResult {
+  readonly id: string;
+  readonly label: string;
+  readonly points: ReadonlyMap<number, number>;
+}
+
+export interface QueryAnswer {
+  /** In the order of the queries; several of one query that is an array. */
+  readonly results: readonly QueryResult[];
+  /** A search found more than is taken. */
+  readonly isCut: boolean;
+}
+
+const PERIOD_S_DEFAULT = 60;
+
+/** Throws ValidationError for what is wrong with an expression. */
+export async function runQueries(queries: readonly DataQuery[], context: QueryContext): Promise<QueryAnswer> {
+  const expressions = queries.filter((query) => query.kind === "expression");
+  const metrics = new Map<string, Series>();
+  for (const query of queries) {
+    if (query.kind !== "metric" || (!query.isReturned && expressions.length === 0)) continue;
+    metrics.set(query.id, await readSeries(context.metrics, query, context.grid(query.periodS)));
+  }
+  const searches = await runSearches(expressions, periodOf(queries), context);
+  const evaluation = evaluationOf(queries, metrics, searches.found, (periodS) => context.grid(periodS));
+  const place = { AccountId: context.accountId, Region: context.region };
+  const results = queries
+    .filter(({ isReturned }) => isReturned)
+    .flatMap((query): QueryResult[] => {
+      const value = inExpression(query.id, () => evaluation.of(query.id));
+      if (value.kind === "scalar") throw notSeries(query.id);
+      return labelled(query, value, place);
+    });
+  return { results, isCut: searches.isCut };
+}
+
+/**
+ * What the queries come to, tried without any data. Throws ValidationError for what is wrong with an expression, so that an
+ * alarm is refused when it is put, and not found out when it is judged.
+ */
+export function shapeOf(queries: readonly DataQuery[], id: string): "series" | "array" {
+  const metrics = new Map(
+    queries
+      .filter((query) => query.kind === "metric")
+      .map((query) => [query.id, emptySeries(query, query.periodS)] as const),
+  );
+  const evaluation = evaluationOf(queries, metrics, new Map(), () => ({ startS: 0, endS: 0 }));
+  const value = inExpression(id, () => evaluation.of(id));
+  if (value.kind === "scalar") throw notSeries(id);
+  return value.kind;
+}
+
+function notSeries(id: string) {
+  return validationError(
+    `Error in expression '${id}' [The result of an expression must be a time series or an array of time series]`,
+  );
+}
+
+/** The greatest period of the metrics: series that are made of nothing have it. */
+export function periodOf(queries: readonly DataQuery[]): number {
+  const periods = queries.filter((query) => query.kind === "metric").map(({ periodS }) => periodS);
+  return periods.length === 0 ? PERIOD_S_DEFAULT : Math.max(...periods);
+}
+
+function evaluationOf(
+  queries: readonly DataQuery[],
+  metrics: ReadonlyMap<string, Series>,
+  found: ReadonlyMap<string, readonly Series[]>,
+  grid: (periodS: number) => { startS: number; endS: number },
+): Evaluation {
+  const periodS = periodOf(queries);
+  const expressions = queries.filter((query) => query.kind === "expression");
+  return new Evaluation({
+    grid,
+    metrics,
+    expressions: new Map(
+      expressions.map((query) => [query.id, { ...query, periodS: query.periodS ?? periodS }] as const),
+    ),
+    search: (call) => found.get(searchKey(call)) ?? [],
+    budget: new Budget(MATH_POINTS_MAX),
+  });
+}
+
+const searchKey = (call: SearchCall) => JSON.stringify(call);
+
+async function runSearches(
+  expressions: readonly ExpressionQuery[],
+  periodS: number,
+  context: QueryContext,
+): Promise<{ found: ReadonlyMap<string, readonly Series[]>; isCut: boolean }> {
+  const found = new Map<string, readonly Series[]>();
+  let isCut = false;
+  for (const query of expressions) {
+    for (const node of nodesOf(query.expression)) {
+      if (node.kind !== "call" || node.name !== "SEARCH") continue;
+      const call = inExpression(query.id, () => searchCall(node.args));
+      const key = searchKey(call);
+      if (found.has(key)) continue;
+      const queries = inExpression(query.id, () => searched(call, query.periodS ?? periodS, context));
+      isCut ||= queries.length > ARRAY_SERIES_MAX;
+      const series: Series[] = [];
+      for (const wanted of queries.slice(0, ARRAY_SERIES_MAX))
+        series.push(await readSeries(context.metrics, wanted, context.grid(wanted.periodS)));
+      found.set(key, distinguish(series));
+    }
+  }
+  return { found, isCut };
+}
+
+/** A query for each metric that the search finds; metrics without data for two weeks are not found. */
+function searched(
+  { text, statistic, periodS: ownPeriodS }: SearchCall,
+  defaultPeriodS: number,
+  { metrics, nowMs }: QueryContext,
+): Pick<MetricQuery, "metric" | "statistic" | "statisticOf" | "unit" | "periodS">[] {
+  const isWanted = parseSearch(text);
+  const periodS = ownPeriodS ?? defaultPeriodS;
+  checkPeriod(periodS, "SEARCH");
+  const statisticOf = parseStatistic(statistic);
+  if (!statisticOf) throw validationError(`The statistic ${statistic} of SEARCH is not supported.`);
+  const oldestMs = nowMs - LISTED_MS_MAX - HOUR_MS;
+  return [...metrics.index.metrics()]
+    .filter((metric) => metric.lastMs >= oldestMs && isWanted(metric))
+    .map((metric) => ({ key: metricKey(metric), metric }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ metric }) => ({ metric, statistic, statisticOf, unit: undefined, periodS }));
+}
+
+/** Series of an array have the query's label in front of their own. */
+function labelled(
+  { id, label, kind }: DataQuery,
+  value: Series | SeriesArray,
+  place: Readonly<Record<string, string>>,
+): QueryResult[] {
+  if (value.kind === "series") {
+    const own = { ...value, label: kind === "metric" ? value.label : id };
+    return [{ id, label: labelOf(label ?? own.label, own, place), points: value.points }];
+  }
+  return value.series.map((series) => {
+    const isDynamic = label?.includes("${") ?? false;
+    const template = label === undefined || isDynamic ? (label ?? series.label) : `${label} ${series.label}`;
+    return { id, label: labelOf(template, series, place), points: series.points };
+  });
+}
