@@ -8,7 +8,14 @@ import type { Clock } from "../../../kernel/clock.ts";
 import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type SandboxExit } from "../sandbox.ts";
 import { hintFor } from "./hints.ts";
-import type { Created, Failure, SpawnerMessage, SpawnerRequest, Started } from "../spawner/protocol.ts";
+import type {
+  Created,
+  Failure,
+  HandleKind,
+  SpawnerMessage,
+  SpawnerRequest,
+  Started,
+} from "../spawner/protocol.ts";
 
 /** A spawner that has not answered by then never will: it is killed. The slowest request, a large destroy, takes a tenth of it. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -148,6 +155,7 @@ export class SpawnerClient {
       case "handle":
         return this.#onHandle(message, handle);
       case "reply":
+        if (message.handle) this.#onHandle(message.handle, handle);
         return this.#settle(message.request)?.resolve(message.result);
       case "refusal":
         return this.#settle(message.request)?.reject(failureError(message.failure));
@@ -158,11 +166,10 @@ export class SpawnerClient {
     }
   }
 
-  #onHandle(message: Extract<SpawnerMessage, { type: "handle" }>, handle: unknown): void {
-    if (message.kind === "runtime-api") this.#network.runtimeApi = handle as Server;
-    else if (message.kind === "endpoint") this.#network.endpoint = handle as Server;
-    else
-      this.#handles.set(message.id, { ...this.#handles.get(message.id), [message.kind]: handle as Socket });
+  #onHandle({ kind, id }: { kind: HandleKind; id: string }, handle: unknown): void {
+    if (kind === "runtime-api") this.#network.runtimeApi = handle as Server;
+    else if (kind === "endpoint") this.#network.endpoint = handle as Server;
+    else this.#handles.set(id, { ...this.#handles.get(id), [kind]: handle as Socket });
   }
 
   #settle(request: number): Deferred<Created | undefined> | undefined {

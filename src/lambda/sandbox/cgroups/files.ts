@@ -37,10 +37,6 @@ export function writeControl(path: string, value: string | number): void {
   }
 }
 
-export function readNumber(path: string): number {
-  return Number(readFileSync(path, "utf8"));
-}
-
 /** The number after `key` in a file of `key number` lines; 0 when there is no such line. */
 export function readKeyed(path: string, key: string): number {
   const line = readFileSync(path, "utf8")

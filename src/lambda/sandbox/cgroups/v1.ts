@@ -8,7 +8,6 @@ import {
   errorCode,
   killAll,
   readKeyed,
-  readNumber,
   readPids,
   tolerate,
   writeControl,
@@ -78,6 +77,8 @@ class CgroupV1 implements Cgroup {
   readonly #cpu: string | undefined;
   readonly #pids: string | undefined;
   readonly #freezer: string | undefined;
+  /** The limit that was set last; a new group has none. */
+  #memoryBytes = Infinity;
 
   constructor(groups: ReadonlyMap<Controller, string>, folders: GroupFolders) {
     this.#folders = folders;
@@ -115,8 +116,9 @@ class CgroupV1 implements Cgroup {
       return;
     }
     // The kernel insists on memory ≤ memory + swap at every moment.
-    const raise = bytes > readNumber(memoryAndSwap);
+    const raise = bytes > this.#memoryBytes;
     for (const file of raise ? [memoryAndSwap, memory] : [memory, memoryAndSwap]) writeControl(file, bytes);
+    this.#memoryBytes = bytes;
   }
 
   setCpu(vcpus: number): void {

@@ -2,18 +2,34 @@
 import { Server, Socket } from "node:net";
 import { coerceError } from "../../../kernel/deferred.ts";
 import { SandboxError } from "../sandbox.ts";
-import type { Failure, HandleKind, SpawnerMessage } from "./protocol.ts";
+import type { Created, Failure, HandleKind, SpawnerMessage } from "./protocol.ts";
 
 /** Sends in order. A server that is gone hears nothing: the `disconnect` that follows ends this process. */
 export function send(message: SpawnerMessage): void {
   transmit(message);
 }
 
-/** Passes one end of a socket or pipe on; this process's copy is closed when it has arrived. */
-export function sendDescriptor(kind: HandleKind, id: string, fd: number): void {
-  // Not readable here: what comes before the handle arrives is for the server.
-  const socket = new Socket({ fd, readable: false, writable: true });
-  transmit({ type: "handle", kind, id }, socket);
+/** Descriptors of a new sandbox; this process's copies are closed when they have arrived. */
+export interface SandboxDescriptors {
+  readonly output: number;
+  readonly link: number | undefined;
+}
+
+/** Answers a `create`, and passes on what belongs to the sandbox. */
+export function sendCreated(request: number, id: string, result: Created, fds: SandboxDescriptors): void {
+  const reply = (kind: "link" | "output"): SpawnerMessage => ({
+    ...{ type: "reply", request, result },
+    handle: { kind, id },
+  });
+  const output = endOf(fds.output);
+  if (fds.link === undefined) return transmit(reply("output"), output);
+  transmit({ type: "handle", kind: "output", id }, output);
+  transmit(reply("link"), endOf(fds.link));
+}
+
+/** Not readable here: what comes before it arrives is for the server. */
+function endOf(fd: number): Socket {
+  return new Socket({ fd, readable: false, writable: true });
 }
 
 /** Passes a listening socket on. Closed here when it has arrived: two who listen would share the connections. */

@@ -48,7 +48,6 @@ export async function openEgress(
     inNetworkNamespace(hostNamespace, () => removeLink(outer));
     network.netlink
       .addVeth(UPLINK, { name: outer, index: 0 }, hostNamespace)
-      .setUp(UPLINK.index)
       .addAddress(UPLINK.index, near, SUBNET_BITS)
       .commit("uplink");
     const hostRules = inNetworkNamespace(hostNamespace, () => {

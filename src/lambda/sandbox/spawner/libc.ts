@@ -97,7 +97,6 @@ const libcLseek = bind("lseek", "long", ["int", "long", "int"]);
 const libcIfNametoindex = bind("if_nametoindex", "uint", ["str"]);
 const libcSocketpair = bind("socketpair", "int", ["int", "int", "int", "void *"]);
 const libcSocket = bind("socket", "int", ["int", "int", "int"]);
-const libcBind = bind("bind", "int", ["int", "void *", "uint"]);
 const libcSend = bind("send", "long", ["int", "void *", "size_t", "int"]);
 const libcRecv = bind("recv", "long", ["int", "void *", "size_t", "int"]);
 // syscall(2) takes its arguments in the order and registers of any function, so a fixed prototype each will do.
@@ -266,11 +265,7 @@ export function attachMount(tree: number, target: string): void {
 
 /** A netlink socket of `protocol` in the network namespace that the thread is in now. */
 export function netlinkSocket(protocol: number): number {
-  const fd = checked("socket", libcSocket(AF_NETLINK, SOCK_RAW | O_CLOEXEC, protocol), "AF_NETLINK");
-  const address = Buffer.alloc(12);
-  address.writeUInt16LE(AF_NETLINK, 0);
-  checked("bind", libcBind(fd, address, address.length), "AF_NETLINK");
-  return fd;
+  return checked("socket", libcSocket(AF_NETLINK, SOCK_RAW | O_CLOEXEC, protocol), "AF_NETLINK");
 }
 
 /** The index of an interface of the network namespace that the thread is in. */

@@ -5,17 +5,15 @@
  * it ends, for whatever reason, the kernel ends every process, mount and interface in them. It ends when the server's
  * end of the IPC channel closes. It reads no configuration, listens to nobody else and does only what protocol.ts lists.
  */
-import { failure, send } from "./channel.ts";
-import { parseRequest, parseStart, requestNumber, type Created, type SpawnerRequest } from "./protocol.ts";
+import { failure, send, sendCreated } from "./channel.ts";
+import { parseRequest, parseStart, requestNumber, type SpawnerRequest } from "./protocol.ts";
 import type { Sandboxes } from "./sandboxes.ts";
 import { setUp, type Spawner } from "./set-up.ts";
 
-async function act(sandboxes: Sandboxes, command: SpawnerRequest): Promise<Created | void> {
+async function act(sandboxes: Sandboxes, command: Exclude<SpawnerRequest, { op: "create" }>): Promise<void> {
   switch (command.op) {
     case "ping":
       return;
-    case "create":
-      return await sandboxes.create(command);
     case "specialise":
       return await sandboxes.specialise(command);
     case "signal":
@@ -36,8 +34,13 @@ async function answer(sandboxes: Sandboxes, message: unknown): Promise<void> {
   try {
     const parsed = parseRequest(message);
     request = parsed.request;
-    const result = await act(sandboxes, parsed.command);
-    send({ type: "reply", request, ...(result ? { result } : {}) });
+    const { command } = parsed;
+    if (command.op === "create") {
+      const { created, descriptors } = await sandboxes.create(command);
+      return sendCreated(request, command.id, created, descriptors);
+    }
+    await act(sandboxes, command);
+    send({ type: "reply", request });
   } catch (error) {
     if (request === undefined) throw error;
     send({ type: "refusal", request, failure: failure(error) });

@@ -12,7 +12,10 @@ const NLM_F_REQUEST = 0x1;
 const NLM_F_ACK = 0x4;
 const NLM_F_EXCL = 0x200;
 const NLM_F_CREATE = 0x400;
+/** struct nlmsghdr: length, type, flags, number of the request, port. */
 const HEADER_BYTES = 16;
+const FLAGS_OFFSET = 6;
+const NUMBER_OFFSET = 8;
 
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
@@ -81,12 +84,13 @@ export class Netlink {
   readonly #fd = netlinkSocket(NETLINK_ROUTE);
   readonly #answer = Buffer.alloc(32 * 1024);
   #requests: Buffer[] = [];
+  #lastNumber = 0;
 
   close(): void {
     closeSync(this.#fd);
   }
 
-  /** A pair of virtual interfaces, down: `near` here, `far` in the namespace `farNamespaceFd`. */
+  /** A pair of virtual interfaces: `near` here, and up; `far` in the namespace `farNamespaceFd`, and not yet. */
   addVeth(near: LinkEnd, far: LinkEnd, farNamespaceFd: number): this {
     const peer = Buffer.concat([
       linkHeader(far.index, false),
@@ -99,7 +103,7 @@ export class Netlink {
       attribute(IFLA_INFO_DATA, attribute(VETH_INFO_PEER, peer)),
     ];
     return this.#add(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, [
-      linkHeader(near.index, false),
+      linkHeader(near.index, true),
       attribute(IFLA_IFNAME, text(near.name)),
       attribute(IFLA_LINKINFO, Buffer.concat(info)),
       ONE_QUEUE,
@@ -164,16 +168,20 @@ export class Netlink {
 
   /** Carries out what was collected. Throws SandboxError at the first request that the kernel refused; the others were tried. */
   commit(step: string): void {
-    const expected = this.#requests.length;
+    const last = this.#requests.at(-1);
+    if (!last) return;
+    // A refusal is told in any case, and before what is told of a later request.
+    last.writeUInt16LE(last.readUInt16LE(FLAGS_OFFSET) | NLM_F_ACK, FLAGS_OFFSET);
+    const lastNumber = last.readUInt32LE(NUMBER_OFFSET);
     const batch = Buffer.concat(this.#requests);
     this.#requests = [];
     send(this.#fd, batch);
     let refused: number | undefined;
-    for (let answered = 0; answered < expected;) {
+    for (let isDone = false; !isDone;) {
       const length = receive(this.#fd, this.#answer);
       for (let at = 0; at + HEADER_BYTES <= length; at += align(this.#answer.readUInt32LE(at))) {
         if (this.#answer.readUInt16LE(at + 4) !== NLMSG_ERROR) continue;
-        answered += 1;
+        isDone ||= this.#answer.readUInt32LE(at + NUMBER_OFFSET) === lastNumber;
         const errno = -this.#answer.readInt32LE(at + HEADER_BYTES);
         if (errno !== 0) refused ??= errno;
       }
@@ -184,10 +192,11 @@ export class Netlink {
   #add(type: number, flags: number, parts: readonly Buffer[]): this {
     const body = Buffer.concat(parts);
     const header = Buffer.alloc(HEADER_BYTES);
+    this.#lastNumber = (this.#lastNumber + 1) >>> 0;
     header.writeUInt32LE(HEADER_BYTES + body.length, 0);
     header.writeUInt16LE(type, 4);
-    header.writeUInt16LE(NLM_F_REQUEST | NLM_F_ACK | flags, 6);
-    header.writeUInt32LE(this.#requests.length + 1, 8);
+    header.writeUInt16LE(NLM_F_REQUEST | flags, FLAGS_OFFSET);
+    header.writeUInt32LE(this.#lastNumber, NUMBER_OFFSET);
     this.#requests.push(padded(Buffer.concat([header, body])));
     return this;
   }

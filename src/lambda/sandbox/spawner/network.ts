@@ -103,7 +103,13 @@ export class EnvironmentNetworks {
   enter<T>(seat: number, start: () => T): T {
     unshare(CLONE_NEWNET);
     try {
-      this.#connect(seat);
+      const namespace = openSync("/proc/thread-self/ns/net", "r");
+      try {
+        this.#plugIn(seat, namespace);
+      } finally {
+        closeSync(namespace);
+      }
+      this.#furnish(seat);
       return start();
     } finally {
       setns(this.#namespace, CLONE_NEWNET);
@@ -113,7 +119,13 @@ export class EnvironmentNetworks {
   connect(seat: number, pid: number): void {
     const namespace = openSync(`/proc/${pid}/ns/net`, "r");
     try {
-      inNetworkNamespace(namespace, () => this.#connect(seat));
+      this.#plugIn(seat, namespace);
+      setns(namespace, CLONE_NEWNET);
+      try {
+        this.#furnish(seat);
+      } finally {
+        setns(this.#namespace, CLONE_NEWNET);
+      }
     } finally {
       closeSync(namespace);
     }
@@ -128,24 +140,26 @@ export class EnvironmentNetworks {
     });
   }
 
-  /** Called in the sandbox's namespace. */
-  #connect(seat: number): void {
-    const inner = new Netlink();
-    const address = this.address(seat);
+  /** From the spawner's namespace to the sandbox's, wherever this thread is. */
+  #plugIn(seat: number, namespace: number): void {
     const outer = { name: `h${seat}`, index: OUTER_INDEX_BASE + seat };
+    this.#netlink
+      .addVeth(outer, { name: "eth0", index: INNER_INDEX }, namespace)
+      .addRoute({ destination: this.address(seat), link: outer.index, source: GATEWAY })
+      .commit("sandbox-link");
+  }
+
+  /** Called in the sandbox's namespace. */
+  #furnish(seat: number): void {
+    const inner = new Netlink();
     try {
-      inner.addVeth({ name: "eth0", index: INNER_INDEX }, outer, this.#namespace);
       if (this.#hasIpv6) inner.withoutLinkLocal(INNER_INDEX);
       inner
         .setUp(INNER_INDEX)
         .setUp(LOOPBACK_INDEX)
-        .addAddress(INNER_INDEX, address)
+        .addAddress(INNER_INDEX, this.address(seat))
         .addRoute({ link: INNER_INDEX, gateway: GATEWAY })
         .commit("sandbox-network");
-      this.#netlink
-        .setUp(outer.index)
-        .addRoute({ destination: address, link: outer.index, source: GATEWAY })
-        .commit("sandbox-route");
     } finally {
       inner.close();
     }

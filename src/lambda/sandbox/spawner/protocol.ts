@@ -4,8 +4,9 @@
  *
  * START is the spawner's argument, as JSON: it says which folders may be shown, and is given while the server is still
  * root, so that a server that was taken over later cannot announce others. Messages are JSON over Node's IPC channel: each
- * is a request and gets exactly one reply with its number. Sockets and pipes of a new sandbox come as HANDLE messages
- * before the reply to its `create`.
+ * is a request and gets exactly one reply with its number. A message carries one descriptor at most, and each costs a round
+ * trip: of the pipe and the socket of a new sandbox the last comes with the reply to its `create`, the other in a HANDLE
+ * message before.
  */
 import { LAYERS_MAX } from "../../../limits.ts";
 import {
@@ -96,7 +97,13 @@ export type SpawnerMessage =
   | { readonly type: "started"; readonly started: Started }
   | { readonly type: "failed"; readonly failure: Failure }
   | { readonly type: "handle"; readonly kind: HandleKind; readonly id: string }
-  | { readonly type: "reply"; readonly request: number; readonly result?: Created }
+  | {
+      readonly type: "reply";
+      readonly request: number;
+      readonly result?: Created;
+      /** What the descriptor is that comes with it. */
+      readonly handle?: { readonly kind: "link" | "output"; readonly id: string };
+    }
   | { readonly type: "refusal"; readonly request: number; readonly failure: Failure }
   /** For the server's log. */
   | { readonly type: "notice"; readonly text: string }

@@ -11,6 +11,7 @@ import { deferred, type Deferred } from "../../../kernel/deferred.ts";
 import { SandboxError, type CodeMounts, type SandboxExit } from "../sandbox.ts";
 import { BwrapProcess, type BwrapSpec, type SandboxProcess } from "./bwrap.ts";
 import { detachCode, DetachedCode, INSIDE } from "./code-mounts.ts";
+import type { SandboxDescriptors } from "./channel.ts";
 import type { AnnouncedFolders } from "./folders.ts";
 import { inMountNamespace } from "./mount-namespaces.ts";
 import { continueTree, stopTree } from "./process-tree.ts";
@@ -57,8 +58,12 @@ export interface SandboxesOptions {
   /** Whether each sandbox runs under a host account of its own: takes root. */
   readonly separateAccounts: boolean;
   readonly onExit: (id: string, exit: SandboxExit) => void;
-  /** Takes over the descriptors of a new sandbox. */
-  readonly onHandles: (id: string, handles: { output: number; link: number | undefined }) => void;
+}
+
+export interface CreatedSandbox {
+  readonly created: Created;
+  /** The caller's from now on. */
+  readonly descriptors: SandboxDescriptors;
 }
 
 interface Box {
@@ -90,7 +95,7 @@ export class Sandboxes {
     this.#options = options;
   }
 
-  async create(request: CreateRequest): Promise<Created> {
+  async create(request: CreateRequest): Promise<CreatedSandbox> {
     if (this.#closing) throw new SandboxError("create", "the spawner is closing");
     if (this.#boxes.has(request.id) || this.#reserved.has(request.id)) {
       throw new SandboxError("create", `sandbox ${request.id} exists already`);
@@ -170,7 +175,7 @@ export class Sandboxes {
     await Promise.all([...this.#boxes.keys()].map((id) => this.destroy(id)));
   }
 
-  async #create(request: CreateRequest): Promise<Created> {
+  async #create(request: CreateRequest): Promise<CreatedSandbox> {
     const { cgroups, network } = this.#options;
     const index = this.#takeIndex();
     let cgroup: Cgroup | undefined;
@@ -195,10 +200,12 @@ export class Sandboxes {
         destroyed: undefined,
       };
       this.#boxes.set(box.id, box);
-      this.#options.onHandles(box.id, { output: bwrap.outputFd, link: bwrap.linkFd });
       // After the reply to this request, which is a microtask or two away.
       setImmediate(() => void this.#announceExit(box));
-      return { address: network.address(index), peakMemoryPath: cgroup.peakMemoryPath };
+      return {
+        created: { address: network.address(index), peakMemoryPath: cgroup.peakMemoryPath },
+        descriptors: { output: bwrap.outputFd, link: bwrap.linkFd },
+      };
     } catch (error) {
       await this.#takeBack(index, cgroup);
       throw error;

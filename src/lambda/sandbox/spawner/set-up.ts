@@ -9,7 +9,7 @@ import { openCgroups, type CgroupTree } from "../cgroups.ts";
 import { InstanceTaken } from "../cgroups/tree.ts";
 import { SandboxError, type Wall, type Walls } from "../sandbox.ts";
 import { seccompProgram } from "../seccomp.ts";
-import { send, sendDescriptor, sendServer } from "./channel.ts";
+import { send, sendServer } from "./channel.ts";
 import { openEgress, resolverConfiguration, type Egress } from "./egress.ts";
 import { UserEgress } from "./egress-user.ts";
 import { AnnouncedFolders } from "./folders.ts";
@@ -98,10 +98,6 @@ export async function setUp(message: StartMessage): Promise<Spawner> {
     seccompPath,
     separateAccounts: message.separateAccounts,
     onExit: (id, exit) => send({ type: "exited", id, exit }),
-    onHandles: (id, { output, link }) => {
-      sendDescriptor("output", id, output);
-      if (link !== undefined) sendDescriptor("link", id, link);
-    },
   });
   return {
     sandboxes,
