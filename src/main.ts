@@ -292,6 +292,7 @@ export async function startServer(
     const verifier = new SignatureVerifier({ credentials, clock });
     const bodies = new BodyReader();
     const urlRoute = createUrlRoute({
+      metrics: cloudwatch.sink,
       urls: control.urls,
       directory,
       runner,

@@ -29,6 +29,11 @@ exports.handler = async (event) => {
   }
 };
 exports.stream = awslambda.streamifyResponse(async (event, stream) => {
+  if (event.rawPath === "/broken") {
+    stream.write("half");
+    await new Promise((resolve) => setImmediate(resolve));
+    throw new Error("no");
+  }
   const http = awslambda.HttpResponseStream.from(stream, { statusCode: 202, headers: { "x-kind": "stream" }, cookies: ["s=1"] });
   http.write("one,");
   http.end("two");
@@ -193,4 +198,6 @@ test("a stream's prelude sets status, headers and cookies", async () => {
   assert.deepEqual([answer.status, answer.body], [202, "one,two"]);
   assert.equal(answer.headers["x-kind"], "stream");
   assert.deepEqual(answer.headers["set-cookie"], ["s=1"]);
+  assert.equal(answer.headers["transfer-encoding"], "chunked");
+  await assert.rejects(send(hostOf(FunctionUrl), { path: "/broken" }), /aborted/);
 });

@@ -1,17 +1,14 @@
 /**
  * Goal: what a function answers becomes the HTTP response that AWS makes of it, and nothing that HTTP cannot carry gets out.
- * Method: tables of answers in payload format 2.0, inferred ones, streams with a prelude, and malformed ones.
+ * Method: tables of answers in payload format 2.0, inferred ones, and malformed ones.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { outcomeOf } from "../invoke/fakes.ts";
 import { answerOf } from "./answer.ts";
 
-const buffered = (value: unknown) => answerOf(outcomeOf(JSON.stringify(value)), "BUFFERED");
-const streamed = (text: string, contentType: string) =>
-  answerOf(outcomeOf(text, { contentType }), "RESPONSE_STREAM");
+const buffered = (value: unknown) => answerOf(outcomeOf(JSON.stringify(value)));
 const JSON_TYPE = { "content-type": "application/json" };
-const INTEGRATION = "application/vnd.awslambda.http-integration-response";
 
 const inferred: readonly [value: unknown, body: string][] = [
   ["Hello", "Hello"],
@@ -70,29 +67,6 @@ for (const [what, value] of malformed) {
 }
 
 test("no response: what is no JSON, and what failed", () => {
-  assert.equal(answerOf(outcomeOf("<p>"), "BUFFERED"), undefined);
-  for (const mode of ["BUFFERED", "RESPONSE_STREAM"] as const)
-    assert.equal(answerOf(outcomeOf("{}", { functionError: "Unhandled" }), mode), undefined);
-});
-
-test("a stream is the body, of its own type; what a handler returned is not interpreted", () => {
-  const text = '{"statusCode":404}';
-  assert.deepEqual(streamed(text, "application/octet-stream"), {
-    status: 200,
-    headers: { "content-type": "application/octet-stream" },
-    cookies: [],
-    body: Buffer.from(text),
-  });
-});
-
-test("a stream with a prelude has status, headers and cookies", () => {
-  const prelude = { statusCode: 202, headers: { "X-A": "1" }, cookies: ["c=1"] };
-  assert.deepEqual(streamed(`${JSON.stringify(prelude)}${"\0".repeat(8)}tail\0`, INTEGRATION), {
-    status: 202,
-    headers: { "content-type": "application/octet-stream", "x-a": "1" },
-    cookies: ["c=1"],
-    body: Buffer.from("tail\0"),
-  });
-  assert.equal(streamed('{"statusCode":202}', INTEGRATION), undefined, "a prelude without an end");
-  assert.equal(streamed(`nothing${"\0".repeat(8)}`, INTEGRATION), undefined, "a prelude that is no JSON");
+  assert.equal(answerOf(outcomeOf("<p>")), undefined);
+  assert.equal(answerOf(outcomeOf("{}", { functionError: "Unhandled" })), undefined);
 });

@@ -1,7 +1,6 @@
 /** What a function answered, as an HTTP response: payload format 2.0, or a stream's own prelude. Pure. */
 import { validateHeaderName, validateHeaderValue } from "node:http";
 import type { InvocationOutcome } from "../model.ts";
-import type { FunctionUrl } from "./function-url.ts";
 
 export interface UrlAnswer {
   readonly status: number;
@@ -9,13 +8,16 @@ export interface UrlAnswer {
   readonly headers: Readonly<Record<string, string>>;
   /** Values of Set-Cookie. */
   readonly cookies: readonly string[];
+  /** A stream's is sent as it comes. */
+  readonly body: Buffer | AsyncIterable<Buffer>;
+}
+
+export interface WholeAnswer extends UrlAnswer {
   readonly body: Buffer;
 }
 
 /** Status, headers and cookies ahead of the body, in a stream of this type. */
 const INTEGRATION_RESPONSE = "application/vnd.awslambda.http-integration-response";
-/** Between the prelude and the body. */
-const PRELUDE_END = Buffer.alloc(8);
 /** They belong to the connection or to its framing, which are the server's. */
 const CONNECTION_HEADERS = new Set([
   "connection",
@@ -30,16 +32,12 @@ const CONNECTION_HEADERS = new Set([
 const STATUS_MIN = 200;
 const STATUS_MAX = 599;
 
-/** Undefined when it is no response: the function failed, or what it answered is malformed. */
-export function answerOf(
-  { payload, contentType, functionError }: InvocationOutcome,
-  invokeMode: FunctionUrl["invokeMode"],
-): UrlAnswer | undefined {
-  if (functionError !== undefined) return undefined;
-  return invokeMode === "BUFFERED" ? bufferedAnswer(payload) : streamedAnswer(payload, contentType);
+/** A whole answer. Undefined when it is no response: the function failed, or what it answered is malformed. */
+export function answerOf({ payload, functionError }: InvocationOutcome): WholeAnswer | undefined {
+  return functionError === undefined ? bufferedAnswer(payload) : undefined;
 }
 
-function bufferedAnswer(payload: Buffer): UrlAnswer | undefined {
+function bufferedAnswer(payload: Buffer): WholeAnswer | undefined {
   const value = parse(payload);
   if (value === undefined) return undefined;
   // Without a status code the whole answer is the body.
@@ -51,15 +49,18 @@ function bufferedAnswer(payload: Buffer): UrlAnswer | undefined {
   return head && { ...head, body: bodyOf(value["body"], value["isBase64Encoded"] === true) };
 }
 
-function streamedAnswer(payload: Buffer, contentType: string): UrlAnswer | undefined {
-  if (!contentType.toLowerCase().startsWith(INTEGRATION_RESPONSE)) {
-    const head = headOf({}, contentType);
-    return head && { ...head, body: payload };
-  }
-  const end = payload.indexOf(PRELUDE_END);
-  const prelude = end < 0 ? undefined : parse(payload.subarray(0, end));
-  const head = isObject(prelude) ? headOf(prelude, "application/octet-stream") : undefined;
-  return head && { ...head, body: payload.subarray(end + PRELUDE_END.length) };
+export function isStreamWithPrelude(contentType: string): boolean {
+  return contentType.toLowerCase().startsWith(INTEGRATION_RESPONSE);
+}
+
+/** What a stream's response begins with; undefined when the prelude is malformed. */
+export function streamHead(
+  prelude: Buffer | undefined,
+  contentType: string,
+): Omit<UrlAnswer, "body"> | undefined {
+  if (!prelude) return headOf({}, contentType);
+  const value = parse(prelude);
+  return isObject(value) ? headOf(value, "application/octet-stream") : undefined;
 }
 
 function headOf(

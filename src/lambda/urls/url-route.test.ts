@@ -35,6 +35,7 @@ let root: AccessKeyPair;
 let inside: FakeInside;
 let url: FunctionUrl;
 let policy: string | undefined;
+let counted: { name: string; dimensions: object; value: number }[];
 const closers: (() => Promise<void> | void)[] = [];
 const ports = { sigv4: 0, none: 0 };
 
@@ -68,6 +69,7 @@ async function listen(auth: "sigv4" | "none"): Promise<number> {
     directory: { resolve: (name, qualifier) => inside.directory.resolve(name, qualifier) },
     runner: { run: (version, invocation) => inside.run(version, invocation) },
     meter: { record: (usage) => inside.meter.record(usage) },
+    metrics: { count: (name, dimensions, value) => void counted.push({ name, dimensions, value }) },
     access,
     verifier,
     bodies,
@@ -124,6 +126,7 @@ after(async () => {
 beforeEach(() => {
   inside = new FakeInside();
   policy = PUBLIC;
+  counted = [];
   url = {
     id: ID,
     functionName: "f",
@@ -347,4 +350,31 @@ it("an alias's URL invokes the alias, by the alias's policy", async () => {
   url = { ...url, functionArn: ARN };
   assert.equal((await send()).status, 200);
   assert.equal(inside.log[0], "resolve f live");
+});
+
+describe("metrics", () => {
+  const sums = () => {
+    const sum = (wanted: string) =>
+      counted.filter(({ name }) => name === wanted).reduce((total, { value }) => total + value, 0);
+    return [sum("UrlRequestCount"), sum("Url4xxCount"), sum("Url5xxCount")];
+  };
+
+  it("count requests, and what went wrong by whose fault", async () => {
+    await send();
+    inside.act = async () => outcomeOf('{"errorType":"E"}', { functionError: "Unhandled" });
+    await send();
+    inside.act = async () => outcomeOf('{"statusCode":404}');
+    await send();
+    policy = undefined;
+    await send();
+    assert.deepEqual(sums(), [4, 2, 1]);
+    assert.equal(counted.filter(({ name }) => name === "UrlRequestLatency").length, 4);
+    assert.deepEqual(counted[0]?.dimensions, { functionName: "f" });
+  });
+
+  it("are an alias's where the URL is", async () => {
+    url = { ...url, qualifier: "live" };
+    await send();
+    assert.deepEqual(counted[0]?.dimensions, { functionName: "f", resource: "f:live" });
+  });
 });

@@ -10,6 +10,7 @@ import type { AccessControl } from "../../iam/access-control.ts";
 import { rootPrincipal } from "../../iam/credentials.ts";
 import type { Principal } from "../../iam/principal.ts";
 import type { Clock } from "../../kernel/clock.ts";
+import type { MetricsSink } from "../../telemetry/metrics.ts";
 import { INVOKE_REQUEST_BYTES_MAX } from "../../limits.ts";
 import type { Route } from "../../wire/dispatch.ts";
 import { ANONYMOUS, type Exchange } from "../../wire/exchange.ts";
@@ -21,12 +22,16 @@ import { signatureError } from "../../wire/sigv4-errors.ts";
 import { SignatureParts } from "../../wire/sigv4-parts.ts";
 import type { Signed, SignatureVerifier } from "../../wire/sigv4.ts";
 import type { FunctionDirectory } from "../invoke/directory.ts";
+import { runStreamed } from "../invoke/invoke-streamed.ts";
 import { record, type Runner } from "../invoke/run.ts";
 import { newTraceHeader } from "../invoke/trace.ts";
 import type { Meter } from "../metering/meter.ts";
+import type { FunctionVersion, Invocation } from "../model.ts";
 import { answerOf, type UrlAnswer } from "./answer.ts";
 import { corsHeaders, isPreflight, preflightHeaders } from "./cors.ts";
 import { eventOf } from "./event.ts";
+import { BrokenStream, readStreamed } from "./streamed.ts";
+import { measureRequest } from "./url-metrics.ts";
 import { urlIdOf, type FunctionUrl, type FunctionUrlDirectory } from "./function-url.ts";
 
 export interface UrlRouteOptions {
@@ -34,6 +39,7 @@ export interface UrlRouteOptions {
   readonly directory: Pick<FunctionDirectory, "resolve">;
   readonly runner: Runner;
   readonly meter: Pick<Meter, "record">;
+  readonly metrics: MetricsSink;
   readonly access: Pick<AccessControl, "may">;
   readonly verifier: SignatureVerifier;
   readonly bodies: BodyReader;
@@ -51,6 +57,7 @@ const MATCH: Match = {
   bodyBytesMax: INVOKE_REQUEST_BYTES_MAX,
 };
 const TOO_MANY = 429;
+const INTERNAL_ERROR = 500;
 
 export function createUrlRoute(options: UrlRouteOptions): Route {
   const server = new UrlServer(options);
@@ -72,17 +79,33 @@ class UrlServer {
   async serve(exchange: Exchange): Promise<void> {
     const { method, headers } = exchange;
     const url = this.#options.urls.find(urlIdOf(headers["host"] ?? "") ?? "");
-    if (!url) return send(exchange, refusal(403, "AccessDeniedException", null), {});
-    if (url.cors && isPreflight(method, headers)) {
-      const answer = { status: 200, headers: preflightHeaders(url.cors, headers), cookies: [] };
-      return send(exchange, { ...answer, body: Buffer.alloc(0) }, {});
-    }
-    const cors = url.cors ? corsHeaders(url.cors, headers) : {};
+    if (!url) return await send(exchange, refusal(403, "AccessDeniedException", null), {});
+    const measured = measureRequest(this.#options.metrics, this.#options.clock, url);
+    let status = INTERNAL_ERROR;
     try {
-      send(exchange, await this.#answer(url, exchange), cors);
+      if (url.cors && isPreflight(method, headers)) {
+        const answer = { status: 200, headers: preflightHeaders(url.cors, headers), cookies: [] };
+        ({ status } = answer);
+        return await send(exchange, { ...answer, body: Buffer.alloc(0) }, {});
+      }
+      const answer = await this.#answerOrRefusal(url, exchange);
+      ({ status } = answer);
+      await send(exchange, answer, url.cors ? corsHeaders(url.cors, headers) : {});
     } catch (error) {
-      if (!(error instanceof AwsError)) throw error;
-      send(exchange, errorAnswer(error), cors);
+      status = INTERNAL_ERROR;
+      // Whoever reads sees that there was more to come; what happened is in the function's log.
+      if (!(error instanceof BrokenStream)) throw error;
+    } finally {
+      measured(status);
+    }
+  }
+
+  async #answerOrRefusal(url: FunctionUrl, exchange: Exchange): Promise<UrlAnswer> {
+    try {
+      return await this.#answer(url, exchange);
+    } catch (error) {
+      if (error instanceof AwsError) return errorAnswer(error);
+      throw error;
     }
   }
 
@@ -98,10 +121,20 @@ class UrlServer {
     if (payload.length > INVOKE_REQUEST_BYTES_MAX) throw tooLarge();
     const version = directory.resolve(url.functionName, url.qualifier);
     exchange.response.setHeader("x-amzn-trace-id", traceHeader);
-    const invokedFunctionArn = url.functionArn;
-    const outcome = await runner.run(version, { requestId, payload, invokedFunctionArn, traceHeader });
+    const invocation = { requestId, payload, invokedFunctionArn: url.functionArn, traceHeader };
+    if (url.invokeMode === "RESPONSE_STREAM") return await this.#stream(version, invocation, exchange);
+    const outcome = await runner.run(version, invocation);
     record(meter, version, outcome);
-    return answerOf(outcome, url.invokeMode) ?? badGateway();
+    return answerOf(outcome) ?? badGateway();
+  }
+
+  /** When the client goes, the function goes on and what it still writes is thrown away. */
+  async #stream(version: FunctionVersion, invocation: Invocation, exchange: Exchange): Promise<UrlAnswer> {
+    const answer = runStreamed(this.#options, version, invocation);
+    const { signal } = exchange;
+    if (signal.aborted) answer.abandon();
+    else signal.addEventListener("abort", () => answer.abandon(), { once: true });
+    return (await readStreamed(answer)) ?? badGateway();
   }
 
   /**
@@ -168,7 +201,12 @@ class UrlServer {
   }
 }
 
-function send(exchange: Exchange, answer: UrlAnswer, cors: Readonly<Record<string, string>>): void {
+/** Resolves when all of the answer was handed over. Rejects with what a stream's body threw. */
+async function send(
+  exchange: Exchange,
+  answer: UrlAnswer,
+  cors: Readonly<Record<string, string>>,
+): Promise<void> {
   const headers: Record<string, string> = { ...answer.headers };
   // Where both speak both are sent, as on AWS.
   for (const [name, value] of Object.entries(cors)) {
@@ -177,7 +215,7 @@ function send(exchange: Exchange, answer: UrlAnswer, cors: Readonly<Record<strin
   const { status, cookies, body } = answer;
   if (cookies.length > 0 && !exchange.response.headersSent)
     exchange.response.setHeader("set-cookie", cookies);
-  void exchange.send({ status, headers, body });
+  await exchange.send({ status, headers, body });
 }
 
 /** Why the function was not invoked. What is the platform's or the function's fault is no caller's business. */
