@@ -40,6 +40,7 @@ import { Occupier } from "./lambda/placement/occupier.ts";
 import { Placement } from "./lambda/placement/placement.ts";
 import { WarmPool } from "./lambda/placement/warm-pool.ts";
 import type { SandboxDriver } from "./lambda/sandbox/sandbox.ts";
+import { signingProfilesFolder, SigningProfiles } from "./lambda/signing/profiles.ts";
 import { createUrlRoute } from "./lambda/urls/url-route.ts";
 import { createCloudWatch } from "./services/cloudwatch/cloudwatch.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "./services/cloudwatch/prometheus.ts";
@@ -148,6 +149,13 @@ export async function startServer(
       provisioning: { provisioned: (arn, version) => placement.provisioned(arn, version) },
       codeUrlSecret: rootKey.secretAccessKey,
       roles: createRoleChecker(access),
+      signingProfiles: new SigningProfiles(signingProfilesFolder(dataDirectory)),
+      metrics: cloudwatch.sink,
+      onSignatureWarning: ({ refused, ...warning }) =>
+        logger.warn(
+          refused ? "code was refused for its signature" : "code was deployed despite its signature",
+          { ...warning },
+        ),
       onFault: (error) => logger.error("the control plane could not finish its work", { error }),
     });
     closers.push(() => control.close());

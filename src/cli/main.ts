@@ -195,6 +195,57 @@ program
   });
 
 program
+  .command("sign")
+  .description("sign a deployment package: puts a signature into the zip")
+  .argument("<zip>", "the zip")
+  .requiredOption("--profile <name|arn>", "the signing profile, or its version's ARN")
+  .requiredOption("--key <file>", "the signer's private key, PEM")
+  .option(
+    "--certificate <file>",
+    "the signer's certificate and those that lead to the profile's, PEM; default: the profile's",
+  )
+  .option("--days <n>", "until when the signature holds; default: as long as the signer's certificate")
+  .option("--out <file>", "write there; default: replace the zip")
+  .option("--json", "as JSON")
+  .action(async (zip: string, options) => {
+    const { sign } = await import("./commands/sign.ts");
+    await sign(zip, { ...program.opts(), ...options }, out);
+  });
+
+const signingProfile = program.command("signing-profile").description("whose signatures of code count");
+signingProfile
+  .command("add")
+  .description("register a profile's next version, and print its ARN")
+  .argument("<name>", "letters, digits and underscores")
+  .argument("<file>", "certificates, PEM: the signer's own, or of an authority that vouches for signers")
+  .option("--arn <arn>", "a version's ARN that exists elsewhere, such as on AWS; default: a new one")
+  .option("--region <name>", "the Region of a new ARN (HORNERO_REGION; default us-east-1)")
+  .option("--account-id <id>", "the account of a new ARN (HORNERO_ACCOUNT_ID)")
+  .option("--json", "as JSON")
+  .action(async (name: string, file: string, options) => {
+    const { addSigningProfile } = await import("./commands/signing-profile.ts");
+    await addSigningProfile({ name, file }, { ...program.opts(), ...options }, out);
+  });
+signingProfile
+  .command("ls")
+  .description("list the registered versions")
+  .option("--json", "as JSON")
+  .action(async (options) => {
+    const { listSigningProfiles } = await import("./commands/signing-profile.ts");
+    await listSigningProfiles({ ...program.opts(), ...options }, out);
+  });
+signingProfile
+  .command("revoke")
+  .description("have signatures count no more: all of a profile's version, those since a time, or one")
+  .argument("<profile>", "its name, which means the newest version, or a version's ARN")
+  .option("--since <time>", "those made then or later: 2026-11-24T10:00:00Z")
+  .option("--job <arn>", "the one of this signing job")
+  .action(async (profile: string, options) => {
+    const { revokeSigningProfile } = await import("./commands/signing-profile.ts");
+    await revokeSigningProfile(profile, { ...program.opts(), ...options }, out);
+  });
+
+program
   .command("doctor")
   .description("say what this machine can do, and how to mend what is missing")
   .option("--json", "as JSON")

@@ -10,6 +10,8 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { DAY_MS, newIdentity } from "../../src/lambda/signing/testing.ts";
+import { hornero } from "../support/cli.ts";
 import { eventually } from "../support/functions.ts";
 import { awsTools, ROLE, startTestServer, zipOf, type TestServer } from "../support/server.ts";
 
@@ -306,6 +308,46 @@ describe("the AWS CLI", { skip }, () => {
       EXIT.service,
       /\(ResourceNotFoundException\) when calling the GetFunctionUrlConfig operation: The resource you requested does not exist\.$/,
       ...["lambda", "get-function-url-config", ...name],
+    );
+  });
+
+  test("code signing: unsigned code is refused, signed code deployed", async () => {
+    const validity = { validFromMs: Date.now() - DAY_MS, validToMs: Date.now() + DAY_MS };
+    const { key, certificate } = newIdentity("acme", validity);
+    writeFileSync(path("acme.key"), key.export({ type: "pkcs8", format: "pem" }));
+    writeFileSync(path("acme.pem"), certificate.toString());
+    const data = server.dataDirectory;
+    const added = await hornero(["signing-profile", "add", "acme", path("acme.pem")], { data });
+    assert.equal(added.code, 0, added.stderr);
+    const profile = added.stdout.trim();
+    const { CodeSigningConfig: config } = await answered(
+      ...["lambda", "create-code-signing-config"],
+      ...["--allowed-publishers", `SigningProfileVersionArns=${profile}`],
+      ...["--code-signing-policies", "UntrustedArtifactOnDeployment=Enforce"],
+    );
+    const { CodeSigningConfigArn: arn } = config as { CodeSigningConfigArn: string };
+    writeFileSync(path("signed.zip"), zipOf({ "index.js": SOURCE }));
+    const name = ["--function-name", "signed"];
+    const create = ["lambda", "create-function", ...name, ...CREATE, "--code-signing-config-arn", arn];
+    await refused(
+      EXIT.service,
+      /\(CodeVerificationFailedException\) when calling the CreateFunction operation: Lambda cannot deploy the function\. The function or layer might be signed using a signature that the client is not configured to accept\. Check the provided signature for signed\.$/,
+      ...[...create, "--zip-file", "fileb://signed.zip"],
+    );
+    const sign = ["sign", path("signed.zip"), "--profile", "acme", "--key", path("acme.key")];
+    const signed = await hornero(sign, { data });
+    assert.equal(signed.code, 0, signed.stderr);
+    const made = await answered(...create, "--zip-file", "fileb://signed.zip");
+    assert.equal(made["SigningProfileVersionArn"], profile);
+    await answered("lambda", "wait", "function-active-v2", ...name);
+    const { FunctionArns: users } = await answered(
+      ...["lambda", "list-functions-by-code-signing-config", "--code-signing-config-arn", arn],
+    );
+    assert.deepEqual(users, [`${ARN}:signed`]);
+    await refused(
+      EXIT.service,
+      /\(ResourceConflictException\) when calling the DeleteCodeSigningConfig operation/,
+      ...["lambda", "delete-code-signing-config", "--code-signing-config-arn", arn],
     );
   });
 

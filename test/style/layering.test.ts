@@ -13,7 +13,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["store/", "telemetry/"],
   ["wire/", "iam/"],
   ["lambda/model.ts"],
-  ["lambda/sandbox/", "lambda/runtimes/", "lambda/metering/"],
+  ["lambda/sandbox/", "lambda/runtimes/", "lambda/metering/", "lambda/signing/"],
   ["lambda/environment/"],
   ["lambda/artefacts/"],
   ["lambda/placement/"],

@@ -11,9 +11,10 @@ import { coerceError } from "../../kernel/deferred.ts";
 import { CODE_STORAGE_BYTES_MAX, TIMEOUT_S_MAX, ZIP_UPLOAD_BYTES_MAX } from "../../limits.ts";
 import type { BlobStore } from "../../store/blobs/blobs.ts";
 import type { FunctionIndex } from "./function-index.ts";
+import type { CodeSigning } from "./code-signing.ts";
 import { checkUnzippedSize } from "./layers.ts";
 import type { CodeFetcher, CodePreparer } from "./ports.ts";
-import type { CodeReference, LayerReference } from "./records.ts";
+import type { CodeReference, LayerReference, SignatureRecord } from "./records.ts";
 import { imagesUnsupported, unsupported } from "./settings.ts";
 
 /** How long unused code stays: longer than the longest invocation. Ours. */
@@ -40,6 +41,7 @@ export class FunctionCode {
   readonly #blobs: BlobStore;
   readonly #preparer: CodePreparer;
   readonly #fetcher: CodeFetcher;
+  readonly #signing: Pick<CodeSigning, "inspect">;
   readonly #index: FunctionIndex;
   readonly #clock: Clock;
   readonly #otherCodeInUse: () => Iterable<string>;
@@ -58,6 +60,7 @@ export class FunctionCode {
     blobs: BlobStore;
     preparer: CodePreparer;
     fetcher: CodeFetcher;
+    signing: Pick<CodeSigning, "inspect">;
     index: FunctionIndex;
     clock: Clock;
     otherCodeInUse: () => Iterable<string>;
@@ -66,6 +69,7 @@ export class FunctionCode {
     this.#blobs = options.blobs;
     this.#preparer = options.preparer;
     this.#fetcher = options.fetcher;
+    this.#signing = options.signing;
     this.#index = options.index;
     this.#clock = options.clock;
     this.#otherCodeInUse = options.otherCodeInUse;
@@ -91,11 +95,18 @@ export class FunctionCode {
   /**
    * Stores and unpacks the code that a request brings. Throws AwsError for a source that is missing, ambiguous, not
    * supported, too large, not a usable zip, or more than the account may store. It will count `copies` times (a version
-   * is one of its own) and takes the place of `replacedBytes`.
+   * is one of its own) and takes the place of `replacedBytes`. `admit` sees the zip's signature before anything is stored, and throws
+   * when the function may not have it.
    */
-  async bringIn(source: CodeSource, account: { copies: number; replacedBytes: number }): Promise<PinnedCode> {
+  async bringIn(
+    source: CodeSource,
+    account: { copies: number; replacedBytes: number },
+    admit: (signature: SignatureRecord | undefined) => Promise<void> = () => Promise.resolve(),
+  ): Promise<PinnedCode> {
     const zip = await this.#read(source);
     checkCodeStorage(this.#index, account.copies * zip.length - account.replacedBytes);
+    const signature = await this.#signing.inspect(zip);
+    await admit(signature);
     this.#bringing += 1;
     const unpin = (): void => {
       this.#bringing -= 1;
@@ -104,7 +115,7 @@ export class FunctionCode {
       await this.#removal;
       const code = await this.#blobs.put(zip);
       await this.#blobs.unpack(code.sha256Hex);
-      return { code: { ...code }, [Symbol.dispose]: unpin };
+      return { code: { ...code, ...(signature && { signature }) }, [Symbol.dispose]: unpin };
     } catch (error) {
       unpin();
       throw error;

@@ -8,6 +8,7 @@ import type { Clock } from "../../kernel/clock.ts";
 import { ACCOUNT_CONCURRENCY_DEFAULT } from "../../limits.ts";
 import type { BlobStore } from "../../store/blobs/blobs.ts";
 import type { Store } from "../../store/store.ts";
+import { noMetrics, type MetricsSink } from "../../telemetry/metrics.ts";
 import type { WireResponse } from "../../wire/protocol.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
@@ -15,6 +16,9 @@ import type { FunctionDirectory } from "../invoke/directory.ts";
 import type { FunctionUrlDirectory } from "../urls/function-url.ts";
 import { Activation } from "./activation.ts";
 import { aliasOperations } from "./aliases.ts";
+import { codeSigningOperations } from "./code-signing-configs.ts";
+import { CodeSigningStore } from "./code-signing-store.ts";
+import { CodeSigning, type SignatureWarning } from "./code-signing.ts";
 import { AccountConcurrency, concurrencyOperations } from "./concurrency.ts";
 import { concurrencyFeed, type ConcurrencyFeed } from "./concurrency-feed.ts";
 import { CodeUrls } from "./code-url.ts";
@@ -29,7 +33,14 @@ import { functionOperations } from "./functions.ts";
 import { layerPermissionOperations } from "./layer-permissions.ts";
 import { LayerStore } from "./layer-store.ts";
 import { layerOperations } from "./layer-versions.ts";
-import type { CodeFetcher, CodePreparer, Provisioning, RoleChecker, RuntimeFinder } from "./ports.ts";
+import type {
+  CodeFetcher,
+  CodePreparer,
+  ProfileFinder,
+  Provisioning,
+  RoleChecker,
+  RuntimeFinder,
+} from "./ports.ts";
 import { provisionedOperations } from "./provisioned-concurrency.ts";
 import { policyOperations } from "./policies.ts";
 import { recursionOperations } from "./recursion.ts";
@@ -59,6 +70,12 @@ export interface ControlOptions {
   readonly provisioning?: Provisioning;
   /** Knows no bucket when left out. */
   readonly codeFetcher?: CodeFetcher;
+  /** Knows nobody whose signatures count when left out. */
+  readonly signingProfiles?: ProfileFinder;
+  /** Keeps nothing when left out. */
+  readonly metrics?: MetricsSink;
+  /** Hears of code whose signature is not to be trusted. */
+  readonly onSignatureWarning?: (warning: SignatureWarning) => void;
   /** 0 ≤ x < 1, for weighted aliases. */
   readonly random?: () => number;
 }
@@ -85,6 +102,7 @@ const noPreparer: CodePreparer = {
 };
 const noProvisioning: Provisioning = { provisioned: () => ({ allocated: 0, available: 0 }) };
 const anyRole: RoleChecker = { check: () => Promise.resolve(), roleMay: () => true };
+const noProfiles: ProfileFinder = { find: () => Promise.resolve(undefined) };
 const noBuckets: CodeFetcher = {
   fetch: () =>
     Promise.reject(
@@ -114,10 +132,20 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     onFault,
   });
   const functions = new FunctionStore({ store, index, clock, region, accountId });
+  const codeSigningConfigs = new CodeSigningStore({ store, index, region, accountId });
+  const signing = new CodeSigning({
+    blobs,
+    configs: codeSigningConfigs,
+    profiles: options.signingProfiles ?? noProfiles,
+    metrics: options.metrics ?? noMetrics,
+    clock,
+    onWarning: options.onSignatureWarning ?? (() => {}),
+  });
   const code = new FunctionCode({
     blobs,
     preparer,
     fetcher: options.codeFetcher ?? noBuckets,
+    signing,
     index,
     clock,
     otherCodeInUse: () => layers.hashes(),
@@ -132,6 +160,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   };
   const account = new AccountConcurrency(options.accountConcurrency ?? ACCOUNT_CONCURRENCY_DEFAULT, index);
   await layers.open();
+  await codeSigningConfigs.open();
   await index.open(store, (name, version) => activation.notice(name, version));
   activation.start(functions);
   code.start();
@@ -141,12 +170,15 @@ export async function createControl(options: ControlOptions): Promise<Control> {
         functions,
         code,
         codeUrls,
+        signing,
+        codeSigningConfigs,
         checks,
         account,
       }),
       ...versionOperations(functions),
       ...aliasOperations(functions),
-      ...tagOperations(functions, store),
+      ...codeSigningOperations(codeSigningConfigs, functions),
+      ...tagOperations(functions, store, codeSigningConfigs),
       ...eventInvokeOperations(functions, checks.roles),
       ...runtimeManagementOperations(functions),
       ...recursionOperations(functions),
@@ -163,7 +195,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...mappingOperations({ store, functions, clock }),
     },
     directory: index,
-    facts: lambdaFacts(index, layers, { region, accountId }),
+    facts: lambdaFacts(index, layers, codeSigningConfigs, { region, accountId }),
     asynchronousSettings: asynchronousSettings(index),
     concurrency: concurrencyFeed(index, { region, accountId }),
     urls,
@@ -171,6 +203,7 @@ export async function createControl(options: ControlOptions): Promise<Control> {
     async close() {
       index.close();
       layers.close();
+      codeSigningConfigs.close();
       await activation.close();
       await code.close();
     },

@@ -5,8 +5,10 @@ import type { FunctionConfiguration } from "@aws-sdk/client-lambda";
 import { AwsError, invalidParameterValue } from "../../errors.ts";
 import { ManualClock } from "../../kernel/clock.ts";
 import { deferred, type Deferred } from "../../kernel/deferred.ts";
+import { CODE_UNZIPPED_BYTES_MAX, ZIP_ENTRIES_MAX } from "../../limits.ts";
 import { MemoryStore } from "../../store/memory.ts";
 import { BlobNotFound, type BlobContent, type BlobInfo, type BlobStore } from "../../store/blobs/blobs.ts";
+import { digestZip, type ZipDigest } from "../../store/blobs/zip-digest.ts";
 import type { Store } from "../../store/store.ts";
 import type { RequestContext } from "../../wire/service.ts";
 import { createControl, type Control, type ControlOptions } from "./control.ts";
@@ -74,6 +76,12 @@ export class FakeBlobs implements BlobStore {
   /** As long as the zip itself: a test chooses. */
   async unzippedBytes(sha256Hex: string): Promise<number> {
     return this.zips.get(sha256Hex)?.length ?? 0;
+  }
+
+  /** As the real one. */
+  async digest(zip: Uint8Array, apart: string): Promise<ZipDigest | undefined> {
+    if (Buffer.from(zip).lastIndexOf(apart) < 0) return undefined;
+    return digestZip(zip, apart, { unzippedBytesMax: CODE_UNZIPPED_BYTES_MAX, entriesMax: ZIP_ENTRIES_MAX });
   }
 
   async remove(sha256Hex: string): Promise<void> {

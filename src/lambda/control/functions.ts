@@ -24,6 +24,8 @@ import {
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
 import { PENDING, UPDATING } from "./activation.ts";
 import type { AccountConcurrency } from "./concurrency.ts";
+import type { CodeSigning, SignedFunction } from "./code-signing.ts";
+import type { CodeSigningStore } from "./code-signing-store.ts";
 import type { CodeUrls } from "./code-url.ts";
 import type { FunctionCode } from "./code.ts";
 import { invalidFunctionName, isVersionNumber, LATEST } from "./function-name.ts";
@@ -46,6 +48,8 @@ export interface FunctionOperationsOptions {
   readonly functions: FunctionStore;
   readonly code: FunctionCode;
   readonly codeUrls: CodeUrls;
+  readonly signing: CodeSigning;
+  readonly codeSigningConfigs: CodeSigningStore;
   readonly checks: SettingsChecks;
   readonly account: AccountConcurrency;
 }
@@ -73,7 +77,7 @@ export function functionOperations(options: FunctionOperationsOptions): Record<s
 }
 
 async function createFunction(
-  { functions, code, checks }: FunctionOperationsOptions,
+  { functions, code, checks, signing, codeSigningConfigs }: FunctionOperationsOptions,
   input: CreateFunctionRequest,
   context: RequestContext,
 ): Promise<FunctionConfiguration> {
@@ -82,10 +86,14 @@ async function createFunction(
   const tags = input.Tags ?? {};
   checkTags(tags);
   if (functions.index.get(name)) throw alreadyExists(name);
-  using pinned = await code.bringIn(input.Code ?? {}, {
-    copies: input.Publish ? 2 : 1,
-    replacedBytes: 0,
-  });
+  const configArn = input.CodeSigningConfigArn;
+  const target: SignedFunction = { name, shown: input.FunctionName ?? name, configArn };
+  await signing.checkLayers(target, settings.layers);
+  using pinned = await code.bringIn(
+    input.Code ?? {},
+    { copies: input.Publish ? 2 : 1, replacedBytes: 0 },
+    (signature) => signing.checkCode(target, signature),
+  );
   await code.checkUnzippedSize(pinned.code, settings.layers);
   const latest: VersionRecord = {
     version: LATEST,
@@ -97,10 +105,22 @@ async function createFunction(
     state: PENDING,
   };
   const make = (nextVersion: number): Mutation => {
-    const record = { name, identity: newUuid(), tags, aliases: [], versions: [], nextVersion, latest };
+    const record: FunctionRecord = {
+      name,
+      identity: newUuid(),
+      tags,
+      aliases: [],
+      versions: [],
+      nextVersion,
+      latest,
+      ...(configArn !== undefined && { codeSigningConfigArn: configArn }),
+    };
     return input.Publish ? publish(record, latest, settings.description) : { record };
   };
-  const { nextVersion } = await functions.create(name, make);
+  const create = () => functions.create(name, make);
+  const { nextVersion } = await (configArn === undefined
+    ? create()
+    : codeSigningConfigs.attaching(configArn, create));
   if (!input.Publish) return show(functions, name, latest, undefined);
   return show(functions, name, functions.requireVersion(name, String(nextVersion - 1)), undefined);
 }
@@ -135,7 +155,7 @@ function getFunction(
 }
 
 async function updateCode(
-  { functions, code }: FunctionOperationsOptions,
+  { functions, code, signing }: FunctionOperationsOptions,
   input: UpdateFunctionCodeRequest,
   context: RequestContext,
 ): Promise<FunctionConfiguration> {
@@ -150,10 +170,12 @@ async function updateCode(
     );
   }
   const architecture = checkArchitectures(input.Architectures);
-  using pinned = await code.bringIn(input, {
-    copies: input.Publish ? 2 : 1,
-    replacedBytes: current.latest.code.sizeBytes,
-  });
+  const target = signedFunction(current, input.FunctionName);
+  using pinned = await code.bringIn(
+    input,
+    { copies: input.Publish ? 2 : 1, replacedBytes: current.latest.code.sizeBytes },
+    (signature) => signing.checkCode(target, signature),
+  );
   await code.checkUnzippedSize(pinned.code, current.latest.settings.layers);
   const build = ({ settings }: Build): Build => ({
     buildId: newUuid(),
@@ -163,6 +185,8 @@ async function updateCode(
   if (input.DryRun) return show(functions, name, { ...current.latest, ...build(current.latest) }, undefined);
   const record = await functions.change(name, (before) => {
     functions.checkChangeable(before, input.RevisionId);
+    // What has been checked was checked for the configuration of then.
+    if (before.codeSigningConfigArn !== target.configArn) throw functions.updateInProgress(name);
     const updated = rebuilt(before, build(before.latest), functions.clock.nowMs());
     return input.Publish
       ? publish(updated, updated.latest, updated.latest.settings.description)
@@ -173,8 +197,15 @@ async function updateCode(
   return show(functions, name, functions.requireVersion(name, number), number);
 }
 
+function signedFunction(
+  { name, codeSigningConfigArn }: FunctionRecord,
+  shown: string | undefined,
+): SignedFunction {
+  return { name, shown: shown ?? name, configArn: codeSigningConfigArn };
+}
+
 async function updateConfiguration(
-  { functions, code, checks }: FunctionOperationsOptions,
+  { functions, code, checks, signing }: FunctionOperationsOptions,
   input: UpdateFunctionConfigurationRequest,
   context: RequestContext,
 ): Promise<FunctionConfiguration> {
@@ -183,9 +214,12 @@ async function updateConfiguration(
   functions.checkChangeable(current, input.RevisionId);
   const settings = await applySettings(current.latest.settings, input, checks);
   await code.checkUnzippedSize(current.latest.code, settings.layers);
+  const target = signedFunction(current, input.FunctionName);
+  if (input.Layers) await signing.checkLayers(target, settings.layers);
   const record = await functions.change(name, (before) => {
     functions.checkChangeable(before, input.RevisionId);
-    if (before.latest.buildId !== current.latest.buildId) {
+    const isSigned = before.codeSigningConfigArn === target.configArn;
+    if (before.latest.buildId !== current.latest.buildId || !isSigned) {
       // Somebody else's update came and went while layers and role were looked up: these settings are based on older ones.
       throw functions.updateInProgress(name);
     }

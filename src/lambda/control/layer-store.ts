@@ -179,8 +179,8 @@ export class LayerStore implements LayerResolver {
   }
 }
 
-function referenceOf({ sha256Hex, sizeBytes }: CodeReference): Omit<LayerReference, "arn"> {
-  return { sha256Hex, sizeBytes };
+function referenceOf({ sha256Hex, sizeBytes, signature }: CodeReference): Omit<LayerReference, "arn"> {
+  return { sha256Hex, sizeBytes, ...(signature && { signature }) };
 }
 
 function putLayerVersion(record: LayerVersionRecord, expect: number | "absent"): Change {

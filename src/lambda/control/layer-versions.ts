@@ -17,6 +17,7 @@ import type { Clock } from "../../kernel/clock.ts";
 import { parseArn } from "../../kernel/arn.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import type { CodeUrls } from "./code-url.ts";
+import { showSignature } from "./code-signing.ts";
 import type { FunctionCode } from "./code.ts";
 import type { LayerStore, LayerVersionRecord, StoredLayerVersion } from "./layer-store.ts";
 import { formatLambdaTime } from "./output.ts";
@@ -132,7 +133,7 @@ function showWhole(
   record: LayerVersionRecord,
   endpoint: string,
 ): GetLayerVersionResponse {
-  const { sha256Hex, sha256Base64, sizeBytes } = record.code;
+  const { sha256Hex, sha256Base64, sizeBytes, signature } = record.code;
   return {
     ...showListed(layers, record),
     LayerArn: layers.layerArn(record.layer),
@@ -140,6 +141,7 @@ function showWhole(
       Location: codeUrls.make(endpoint, sha256Hex),
       CodeSha256: sha256Base64,
       CodeSize: sizeBytes,
+      ...showSignature(signature),
     },
   };
 }

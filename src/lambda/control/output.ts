@@ -7,6 +7,7 @@ import type {
   Runtime,
 } from "@aws-sdk/client-lambda";
 import { functionArn } from "../../kernel/arn.ts";
+import { showSignature } from "./code-signing.ts";
 import type { AliasRecord, FunctionSettings, VersionRecord } from "./records.ts";
 
 export interface ConfigurationView {
@@ -36,6 +37,7 @@ export function toConfiguration(view: ConfigurationView): FunctionConfiguration 
     LastModified: formatLambdaTime(version.lastModifiedMs),
     CodeSha256: code.sha256Base64,
     Version: version.version,
+    ...showSignature(code.signature),
     ...optionalSettings(settings),
     TracingConfig: { Mode: settings.tracingMode },
     RevisionId: version.revisionId,
@@ -61,7 +63,11 @@ function optionalSettings(settings: FunctionSettings): Partial<FunctionConfigura
   return {
     ...(Object.keys(environment).length > 0 && { Environment: { Variables: { ...environment } } }),
     ...(layers.length > 0 && {
-      Layers: layers.map(({ arn, sizeBytes }) => ({ Arn: arn, CodeSize: sizeBytes })),
+      Layers: layers.map(({ arn, sizeBytes, signature }) => ({
+        Arn: arn,
+        CodeSize: sizeBytes,
+        ...showSignature(signature),
+      })),
     }),
     ...(deadLetterTargetArn !== undefined && { DeadLetterConfig: { TargetArn: deadLetterTargetArn } }),
     ...(kmsKeyArn !== undefined && { KMSKeyArn: kmsKeyArn }),

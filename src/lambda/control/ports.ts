@@ -2,6 +2,7 @@
 import type { RolePermissions } from "../invoke/destination-permissions.ts";
 import type { FunctionVersion } from "../model.ts";
 import type { ProvisionedState } from "../placement/concurrency.ts";
+import type { SigningProfile } from "../signing/profiles.ts";
 import type { LayerReference } from "./records.ts";
 
 export interface RuntimeFinder {
@@ -37,6 +38,11 @@ export interface RoleChecker extends RolePermissions {
 export interface LayerResolver {
   /** The layer version of that ARN; undefined when there is none. */
   resolve(layerVersionArn: string): Promise<LayerReference | undefined>;
+}
+
+export interface ProfileFinder {
+  /** The signing profile's version of that ARN; undefined when none is registered. */
+  find(arn: string): Promise<SigningProfile | undefined>;
 }
 
 export interface CodeFetcher {

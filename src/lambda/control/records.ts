@@ -4,6 +4,7 @@
  * Types only, and their keys.
  */
 import type { StoredRecord } from "../../store/store.ts";
+import type { CodeSignature } from "../signing/signature.ts";
 import type { CorsRules } from "../urls/function-url.ts";
 
 /** FunctionRecord by function name. */
@@ -37,6 +38,8 @@ export interface FunctionRecord {
   readonly provisioned?: readonly ProvisionedRecord[];
   /** Function URLs: of $LATEST and of aliases, in ascending order of qualifiers. */
   readonly urls?: readonly FunctionUrlRecord[];
+  /** Whose signatures new code and layers must have. */
+  readonly codeSigningConfigArn?: string;
   /** Missing: recursive loops are stopped. */
   readonly recursiveLoop?: "Allow";
   /** What invocations of $LATEST run while an update of it is in progress or has failed. */
@@ -80,7 +83,19 @@ export interface CodeReference {
   readonly sha256Hex: string;
   readonly sha256Base64: string;
   readonly sizeBytes: number;
+  /** Missing: the zip is not signed. */
+  readonly signature?: SignatureRecord;
 }
+
+export type SignatureRecord =
+  | (CodeSignature & {
+      /** A profile that was registered when the code came in vouched for it. */
+      readonly isVerified: boolean;
+    })
+  | {
+      /** Why it is not intact: for the log. */
+      readonly broken: string;
+    };
 
 export interface FunctionSettings {
   readonly runtime: string;
@@ -112,6 +127,8 @@ export interface LayerReference {
   readonly arn: string;
   readonly sha256Hex: string;
   readonly sizeBytes: number;
+  /** Missing: the layer's zip is not signed. */
+  readonly signature?: SignatureRecord;
 }
 
 export interface LoggingRecord {

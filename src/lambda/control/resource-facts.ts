@@ -1,6 +1,7 @@
-/** What authorisation asks about functions and layers: their policies and tags, from memory. */
+/** What authorisation asks about functions, layers and code signing configurations: their policies and tags, from memory. */
 import type { ResourceFacts } from "../../iam/ports.ts";
 import { functionArn } from "../../kernel/arn.ts";
+import type { CodeSigningStore } from "./code-signing-store.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import type { LayerStore } from "./layer-store.ts";
 import { policyText } from "./policies.ts";
@@ -8,6 +9,7 @@ import { policyText } from "./policies.ts";
 export function lambdaFacts(
   index: FunctionIndex,
   layers: LayerStore,
+  codeSigningConfigs: CodeSigningStore,
   { region, accountId }: { readonly region: string; readonly accountId: string },
 ): ResourceFacts {
   const functions = functionArn(region, accountId, "");
@@ -32,7 +34,8 @@ export function lambdaFacts(
     },
     tags: {
       // Versions and aliases have their function's.
-      tagsOf: (arn) => (arn.startsWith(functions) ? index.get(split(arn).name)?.value.tags : undefined),
+      tagsOf: (arn) =>
+        arn.startsWith(functions) ? index.get(split(arn).name)?.value.tags : codeSigningConfigs.tagsOf(arn),
     },
   };
 }

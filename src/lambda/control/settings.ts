@@ -299,15 +299,11 @@ function refuseUnsupported(input: Partial<CreateFunctionRequest>): void {
   if (input.CapacityProviderConfig) throw unsupported("CapacityProviderConfig");
   if (input.TenancyConfig) throw unsupported("TenancyConfig");
   if (input.PublishTo !== undefined) throw unsupported("PublishTo");
+  if (input.PackageType === "Image" && input.CodeSigningConfigArn !== undefined) {
+    throw invalidParameterValue("Code signing is not supported for functions created with container images.");
+  }
   if (input.PackageType === "Image" || input.ImageConfig || input.Code?.ImageUri !== undefined) {
     throw imagesUnsupported();
-  }
-  if (input.CodeSigningConfigArn !== undefined) {
-    throw new AwsError(
-      "CodeSigningConfigNotFoundException",
-      `The code signing configuration cannot be found. Check that the provided code signing configuration is not deleted: ${input.CodeSigningConfigArn}.`,
-      { status: 404 },
-    );
   }
 }
 

@@ -5,11 +5,13 @@ import type {
   TagResourceRequest,
   UntagResourceRequest,
 } from "@aws-sdk/client-lambda";
-import { invalidParameterValue, resourceNotFound, validationError } from "../../errors.ts";
+import { invalidParameterValue, validationError } from "../../errors.ts";
 import { parseArn } from "../../kernel/arn.ts";
+import { unreachable } from "../../kernel/assert.ts";
 import { TAGS_MAX } from "../../limits.ts";
 import type { Store } from "../../store/store.ts";
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
+import type { CodeSigningStore } from "./code-signing-store.ts";
 import { agreeOnQualifier, parseFunctionReference } from "./function-name.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { changeMapping, requireMapping } from "./mapping-store.ts";
@@ -26,27 +28,41 @@ export function checkTags(tags: Readonly<Record<string, string>>): void {
   }
 }
 
-export function tagOperations(functions: FunctionStore, store: Store): Record<string, OperationHandler> {
+export function tagOperations(
+  functions: FunctionStore,
+  store: Store,
+  codeSigningConfigs: CodeSigningStore,
+): Record<string, OperationHandler> {
   const change = async (
     resource: Tagged,
     decide: (tags: Readonly<Record<string, string>>) => Record<string, string>,
   ): Promise<void> => {
     if (resource.type === "mapping") {
       await changeMapping(store, resource.uuid, (before) => ({ ...before, tags: decide(before.tags) }));
+    } else if (resource.type === "code-signing-config") {
+      await codeSigningConfigs.change(resource.arn, (before) => ({ ...before, tags: decide(before.tags) }));
     } else {
       await functions.change(resource.name, (before) =>
         functions.touched({ ...before, tags: decide(before.tags) }),
       );
     }
   };
+  const tagsOf = async (resource: Tagged): Promise<Readonly<Record<string, string>>> => {
+    switch (resource.type) {
+      case "function":
+        return functions.require(resource.name).value.tags;
+      case "mapping":
+        return (await requireMapping(store, resource.uuid)).value.tags;
+      case "code-signing-config":
+        return (await codeSigningConfigs.require(resource.arn)).value.tags;
+      default:
+        return unreachable(resource, "resource");
+    }
+  };
   return {
     async ListTags(input: ListTagsRequest, context): Promise<ListTagsResponse> {
       const resource = taggedResource(input.Resource, context, "ListTags");
-      const { tags } =
-        resource.type === "mapping"
-          ? (await requireMapping(store, resource.uuid)).value
-          : functions.require(resource.name).value;
-      return { Tags: { ...tags } };
+      return { Tags: { ...(await tagsOf(resource)) } };
     },
 
     async TagResource(input: TagResourceRequest, context): Promise<Record<string, never>> {
@@ -81,7 +97,8 @@ export function tagOperations(functions: FunctionStore, store: Store): Record<st
 
 type Tagged =
   | { readonly type: "function"; readonly name: string }
-  | { readonly type: "mapping"; readonly uuid: string };
+  | { readonly type: "mapping"; readonly uuid: string }
+  | { readonly type: "code-signing-config"; readonly arn: string };
 
 /** What a tag operation's ARN means. */
 function taggedResource(resource: string | undefined, context: RequestContext, action: string): Tagged {
@@ -92,7 +109,7 @@ function taggedResource(resource: string | undefined, context: RequestContext, a
     );
   }
   const [type, id] = arn.resource.split(":");
-  if (type === "code-signing-config") throw resourceNotFound(`Code signing configuration not found: ${id}`);
+  if (type === "code-signing-config") return { type, arn: resource };
   if (type === "event-source-mapping") return { type: "mapping", uuid: id ?? "" };
   if (type !== "function") throw unsupported(`Tagging a resource of type ${type}`);
   const reference = parseFunctionReference(resource);

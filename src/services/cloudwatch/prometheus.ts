@@ -23,6 +23,10 @@ const COUNTERS: Readonly<Record<string, readonly [name: string, help: string]>> 
   AsyncEventsReceived: ["hornero_function_async_events_received_total", "Asynchronous events accepted."],
   AsyncEventsDropped: ["hornero_function_async_events_dropped_total", "Asynchronous events given up."],
   DestinationDeliveryFailures: ["hornero_function_destination_failures_total", "Records not delivered."],
+  SignatureValidationErrors: [
+    "hornero_function_signature_errors_total",
+    "Code and layers whose signature is missing or not to be trusted.",
+  ],
   DeadLetterErrors: ["hornero_function_dead_letter_errors_total", "Events that no dead-letter queue took."],
 };
 

@@ -3,6 +3,7 @@
  * seen half-written.
  */
 import type { Readable } from "node:stream";
+import type { ZipDigest } from "./zip-digest.ts";
 
 export interface BlobStore {
   /** Keeps the zip; it is on disk when the promise resolves. The same bytes again are the same blob. The content is not looked at. */
@@ -22,6 +23,12 @@ export interface BlobStore {
 
   /** Bytes of the files in the unpacked folder. Unpacks it when it has not been. Rejects as `unpack` does. */
   unzippedBytes(sha256Hex: string): Promise<number>;
+
+  /**
+   * Digests of a zip that need not be here, and is not kept: of all its entries but the one of the name `apart`. Undefined when it has no entry
+   * of exactly that name. Rejects as `unpack` does for a zip that cannot be code.
+   */
+  digest(zip: Uint8Array, apart: string): Promise<ZipDigest | undefined>;
 
   /** Forgets the zip and its folder. Harmless when there is none. Whoever uses the folder must have stopped. */
   remove(sha256Hex: string): Promise<void>;

@@ -14,7 +14,8 @@ import { StoreClosed, StoreFailure } from "../store.ts";
 import { BlobNotFound, type BlobContent, type BlobInfo, type BlobStore } from "./blobs.ts";
 import type { ZipLimits, ZipRefused } from "./plan.ts";
 import { UnpackPool } from "./unpack-pool.ts";
-import type { UnpackResult } from "./unpack-worker.ts";
+import type { ZipResult } from "./unpack-worker.ts";
+import type { ZipDigest } from "./zip-digest.ts";
 
 export interface FileBlobStoreOptions {
   /** Absolute; made when missing. The caller sees to it that no other process uses it: the store's lock does. */
@@ -113,6 +114,16 @@ class FileBlobStore implements BlobStore {
     });
   }
 
+  digest(zip: Uint8Array, apart: string): Promise<ZipDigest | undefined> {
+    // Whoever has the entry has its name in the directory, byte for byte: most zips are not signed and cost one search.
+    if (Buffer.from(zip.buffer, zip.byteOffset, zip.byteLength).lastIndexOf(apart) < 0) {
+      return Promise.resolve(undefined);
+    }
+    return this.#work(async () =>
+      check(await this.#pool.run({ type: "digest", zip, apart, limits: this.#limits }), this.#limits),
+    );
+  }
+
   remove(sha256Hex: string): Promise<void> {
     this.#whole.delete(sha256Hex);
     return this.#work(() =>
@@ -175,7 +186,7 @@ class FileBlobStore implements BlobStore {
     const folder = join(this.#temporary, newUuid());
     try {
       await mkdir(folder);
-      check(await this.#pool.run({ zipPath, folder, limits: this.#limits }), this.#limits);
+      check(await this.#pool.run({ type: "unpack", zipPath, folder, limits: this.#limits }), this.#limits);
       await rename(folder, target);
       await syncFolder(this.#unpacked);
       this.#whole.add(sha256Hex);
@@ -220,19 +231,21 @@ class FileBlobStore implements BlobStore {
   }
 }
 
-/** Throws what the caller of Lambda's API is told about a zip that was refused. */
-function check(result: UnpackResult, limits: ZipLimits): void {
+/** The digest that was asked for. Throws what the caller of Lambda's API is told about a zip that was refused. */
+function check(result: ZipResult, limits: ZipLimits): ZipDigest | undefined {
   switch (result.type) {
     case "done":
-      return;
+      return undefined;
+    case "digested":
+      return result.digest;
     case "failed":
-      throw new StoreFailure(`unpacking a zip failed: ${result.message}`, { hint: DISK_HINT });
+      throw new StoreFailure(`reading a zip failed: ${result.message}`, { hint: DISK_HINT });
     case "refused":
       throw new AwsError("InvalidParameterValueException", wordsFor(result.reason, limits), {
         cause: new Error(result.message),
       });
     default:
-      unreachable(result, "result");
+      return unreachable(result, "result");
   }
 }
 

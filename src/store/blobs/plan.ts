@@ -85,7 +85,7 @@ class Planner {
     if (this.#unzippedBytes > this.#limits.unzippedBytesMax) {
       throw new ZipRefused("too-large", "the sizes in the directory exceed the limit");
     }
-    const executable = hasUnixMode(entry) && (unixMode(entry) & 0o111) !== 0;
+    const executable = ((unixMode(entry) ?? 0) & 0o111) !== 0;
     this.#files.set(path, { entry, mode: executable ? 0o755 : 0o644 });
   }
 
@@ -133,7 +133,7 @@ function checkedPath(fileName: string): string {
 
 function kindOf(entry: Entry): "file" | "folder" | "link" {
   if (entry.fileName.endsWith("/")) return "folder";
-  const type = hasUnixMode(entry) ? unixMode(entry) & TYPE_MASK : 0;
+  const type = (unixMode(entry) ?? 0) & TYPE_MASK;
   // Some writers leave the type out.
   if (type === 0 || type === TYPE_FILE) return "file";
   if (type === TYPE_LINK) return "link";
@@ -141,11 +141,9 @@ function kindOf(entry: Entry): "file" | "folder" | "link" {
   throw new ZipRefused("malformed", `${entry.fileName} is a device, a pipe or a socket`);
 }
 
-function hasUnixMode(entry: Entry): boolean {
+/** Undefined when the zip was made by a system without Unix modes. */
+export function unixMode(entry: Entry): number | undefined {
   const system = entry.versionMadeBy >>> 8;
-  return system === MADE_BY_UNIX || system === MADE_BY_MACOS;
-}
-
-function unixMode(entry: Entry): number {
-  return entry.externalFileAttributes >>> 16;
+  const isUnix = system === MADE_BY_UNIX || system === MADE_BY_MACOS;
+  return isUnix ? entry.externalFileAttributes >>> 16 : undefined;
 }

@@ -4,7 +4,7 @@ import { BoundedQueue } from "../../kernel/bounded-queue.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { programFile } from "../../kernel/package-folder.ts";
 import { StoreClosed, StoreFailure, StoreOverloaded } from "../store.ts";
-import type { UnpackJob, UnpackResult } from "./unpack-worker.ts";
+import type { ZipJob, ZipResult } from "./unpack-worker.ts";
 
 /** Unpacking is disk and one core each; more threads would only take memory. */
 const THREADS_MAX = 2;
@@ -14,8 +14,8 @@ const IDLE_MS_MAX = 10_000;
 const THREAD_LIMITS = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 256 };
 
 interface Task {
-  readonly job: UnpackJob;
-  resolve(result: UnpackResult): void;
+  readonly job: ZipJob;
+  resolve(result: ZipResult): void;
   reject(error: Error): void;
 }
 
@@ -36,7 +36,7 @@ export class UnpackPool {
   }
 
   /** Rejects with StoreOverloaded, StoreClosed, or StoreFailure when the thread died. */
-  run(job: UnpackJob): Promise<UnpackResult> {
+  run(job: ZipJob): Promise<ZipResult> {
     return new Promise((resolve, reject) => {
       if (this.#closed) reject(new StoreClosed());
       else if (this.#waiting.push({ job, resolve, reject })) this.#assign();
@@ -64,7 +64,7 @@ export class UnpackPool {
       return;
     }
     thread.worker.ref();
-    thread.worker.postMessage(thread.task.job, []);
+    post(thread.worker, thread.task.job);
   }
 
   #start(): Thread | undefined {
@@ -74,7 +74,7 @@ export class UnpackPool {
       resourceLimits: THREAD_LIMITS,
     });
     const thread: Thread = { worker, task: undefined, cancelIdle: () => undefined };
-    worker.on("message", (result: UnpackResult) => {
+    worker.on("message", (result: ZipResult) => {
       this.#settle(thread, (task) => task.resolve(result));
       this.#occupy(thread);
     });
@@ -106,4 +106,14 @@ export class UnpackPool {
     thread.cancelIdle();
     await thread.worker.terminate();
   }
+}
+
+function post(worker: Worker, job: ZipJob): void {
+  if (job.type === "unpack") {
+    worker.postMessage(job, []);
+    return;
+  }
+  // A copy, made no sooner than a thread has it: the caller keeps its bytes, and what waits costs nothing more.
+  const zip = new Uint8Array(job.zip);
+  worker.postMessage({ ...job, zip }, [zip.buffer]);
 }

@@ -25,7 +25,7 @@ const LINK_TARGET_BYTES_MAX = 4096;
 const ONE_STEP_BYTES_MAX = 1024 * 1024;
 const METHOD_STORED = 0;
 
-interface Source {
+export interface Source {
   readonly zip: ZipFile;
   readonly bytes: Buffer;
 }
@@ -53,7 +53,7 @@ export async function unzip(zipPath: string, folder: string, limits: ZipLimits):
 }
 
 /** Errors without a system call are the zip's: a malformed structure, a broken deflate stream, a lying size. */
-async function ours<T>(work: Promise<T>): Promise<T> {
+export async function ours<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
@@ -101,7 +101,7 @@ async function writeFile(
 }
 
 /** The inflated bytes; ends with an error when there are more or fewer than the directory says. */
-async function* contentOf({ zip, bytes }: Source, entry: Entry): AsyncGenerator<Buffer> {
+export async function* contentOf({ zip, bytes }: Source, entry: Entry): AsyncGenerator<Buffer> {
   const { compressedSize, uncompressedSize } = entry;
   if (Math.max(compressedSize, uncompressedSize) > ONE_STEP_BYTES_MAX) {
     yield* (await zip.openReadStreamPromise(entry)) as AsyncIterable<Buffer>;
@@ -119,7 +119,8 @@ async function* contentOf({ zip, bytes }: Source, entry: Entry): AsyncGenerator<
   yield content;
 }
 
-async function readLinkTarget(source: Source, entry: Entry): Promise<string> {
+/** Throws ZipRefused for a target that no path can be. */
+export async function readLinkTarget(source: Source, entry: Entry): Promise<string> {
   if (entry.uncompressedSize > LINK_TARGET_BYTES_MAX) {
     throw new ZipRefused("malformed", `the link ${entry.fileName} is longer than a path can be`);
   }
