@@ -7,6 +7,8 @@ export const noSuchEntity = (message: string) =>
   new AwsError("NoSuchEntityException", message, { status: 404 });
 export const alreadyExists = (message: string) =>
   new AwsError("EntityAlreadyExistsException", message, { status: 409 });
+/** The query protocol's own code: without `Exception`. */
+export const accessDenied = (message: string) => new AwsError("AccessDenied", message, { status: 403 });
 export const limitExceeded = (message: string) =>
   new AwsError("LimitExceededException", message, { status: 409 });
 export const deleteConflict = (message: string) =>

@@ -330,7 +330,7 @@ describe("Identity and Access Management", () => {
     assert.ok((await client.send(new sdk.GetPolicyCommand({ PolicyArn: BASIC }))).Policy);
     await refused(
       client.send(new sdk.DeletePolicyCommand({ PolicyArn: BASIC })),
-      "AccessDeniedException",
+      "AccessDenied",
       "Policy is outside your own account.",
     );
   });

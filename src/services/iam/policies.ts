@@ -7,7 +7,6 @@ import type {
   ListPoliciesRequest,
   ListPolicyVersionsRequest,
 } from "@aws-sdk/client-iam";
-import { accessDenied } from "../../errors.ts";
 import type { ManagedPolicy } from "../../iam/directory/directory.ts";
 import type { PolicyRecord, PolicyVersion } from "../../iam/directory/records.ts";
 import { newIamId } from "../../kernel/ids.ts";
@@ -21,7 +20,14 @@ import {
   tagsOf,
   type IamContext,
 } from "./context.ts";
-import { alreadyExists, checkDocument, deleteConflict, limitExceeded, noSuchEntity } from "./errors.ts";
+import {
+  accessDenied,
+  alreadyExists,
+  checkDocument,
+  deleteConflict,
+  limitExceeded,
+  noSuchEntity,
+} from "./errors.ts";
 import { policyShape, versionShape } from "./shapes.ts";
 
 export function policyOperations(iam: IamContext): Record<string, OperationHandler> {
@@ -195,7 +201,7 @@ export function findPolicy({ directory }: IamContext, arn: string): ManagedPolic
 /** A policy that the account may change. */
 export function ownPolicy(iam: IamContext, arn: string): PolicyRecord {
   const { record, isAws } = findPolicy(iam, arn);
-  if (isAws) throw accessDenied(`Policy is outside your own account.`);
+  if (isAws) throw accessDenied("Policy is outside your own account.");
   return record;
 }
 

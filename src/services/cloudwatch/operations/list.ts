@@ -2,6 +2,7 @@
 import type { ListMetricsInput, ListMetricsOutput } from "@aws-sdk/client-cloudwatch";
 import type { OperationHandler } from "../../../wire/service.ts";
 import type { CloudWatchContext } from "../context.ts";
+import { invalidParameter } from "../errors.ts";
 import { HOUR_MS, LIST_PAGE_MAX, LISTED_MS_MAX, RECENTLY_ACTIVE_MS } from "../limits.ts";
 import { metricKey, type Metric } from "../metrics/series.ts";
 import { decodeToken, encodeToken } from "../tokens.ts";
@@ -10,8 +11,11 @@ export function listOperations(context: CloudWatchContext): Record<string, Opera
   return { ListMetrics: (input: ListMetricsInput) => listMetrics(context, input) };
 }
 
+/** ListMetrics knows no InvalidNextToken [model]. */
+const badToken = () => invalidParameter("Request parameter NextToken is invalid");
+
 function listMetrics({ metrics, clock }: CloudWatchContext, input: ListMetricsInput): ListMetricsOutput {
-  const after = input.NextToken === undefined ? undefined : decodeToken(input.NextToken, 1)[0];
+  const after = input.NextToken === undefined ? undefined : decodeToken(input.NextToken, 1, badToken)[0];
   const keptMs = input.RecentlyActive === undefined ? LISTED_MS_MAX : RECENTLY_ACTIVE_MS;
   // A series' last value is known to the hour.
   const oldestMs = clock.nowMs() - keptMs - HOUR_MS;
