@@ -116,6 +116,7 @@ export async function startServer(
       () => meter.close(),
       () => logs.close(),
     );
+    logs.observe(cloudwatch.embedded);
     const rootKey = credentials.rootAccessKey();
     await createDefaultRole(store, identities);
     const access = new AccessControl({ directory: identities, clock, region, keyUsage });

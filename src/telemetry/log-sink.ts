@@ -10,6 +10,9 @@ export interface LogEvent {
   readonly message: string;
 }
 
+/** Is told what a group takes, before it is written. It must neither throw nor wait: it is on the path of every line. */
+export type LogObserver = (group: string, events: readonly LogEvent[]) => void;
+
 export interface LogSink {
   /**
    * Takes a batch for a stream. Group and stream come into being with their first event; the group then has no retention

@@ -9,6 +9,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { CloudWatchClient, GetMetricStatisticsCommand, ListMetricsCommand } from "@aws-sdk/client-cloudwatch";
+import {
+  CreateLogGroupCommand,
+  CreateLogStreamCommand,
+  PutLogEventsCommand,
+} from "@aws-sdk/client-cloudwatch-logs";
 import { CreateAliasCommand, InvokeCommand, PublishVersionCommand } from "@aws-sdk/client-lambda";
 import { deploy, eventually } from "../support/functions.ts";
 import { startTestServer, type TestServer } from "../support/server.ts";
@@ -24,13 +29,18 @@ function client(server: TestServer): CloudWatchClient {
   });
 }
 
-async function statistics(server: TestServer, MetricName: string, dimensions: Record<string, string>) {
+async function statistics(
+  server: TestServer,
+  MetricName: string,
+  dimensions: Record<string, string>,
+  Namespace = "AWS/Lambda",
+) {
   const cloudwatch = client(server);
   try {
     const now = Date.now();
     const { Datapoints = [] } = await cloudwatch.send(
       new GetMetricStatisticsCommand({
-        Namespace: "AWS/Lambda",
+        Namespace,
         MetricName,
         Dimensions: Object.entries(dimensions).map(([Name, Value]) => ({ Name, Value })),
         StartTime: new Date(now - 3_600_000),
@@ -106,6 +116,40 @@ describe("metrics of functions", () => {
     assert.match(text, /^hornero_function_duration_seconds_count\{function="counted"\} 4$/m);
     assert.match(text, /^hornero_environments\{state="\w+"\} \d+$/m);
     assert.match(text, /^process_resident_memory_bytes \d+$/m);
+  });
+
+  it("are taken out of what functions and others log in the embedded metric format", async () => {
+    const line = (value: number) =>
+      JSON.stringify({
+        _aws: {
+          Timestamp: Date.now(),
+          CloudWatchMetrics: [
+            { Namespace: "shop", Dimensions: [["page"]], Metrics: [{ Name: "sold", Unit: "Count" }] },
+          ],
+        },
+        page: "home",
+        sold: value,
+      });
+    const source = `exports.handler = async (event) => { console.log(event.line); process.stdout.write(event.line + "\\n"); };`;
+    const lambda = server.lambda();
+    await deploy(lambda, "shop", { files: { "index.js": source } });
+    const Payload = Buffer.from(JSON.stringify({ line: line(5) }));
+    await lambda.send(new InvokeCommand({ FunctionName: "shop", Payload }));
+    const logs = server.logs();
+    const names = { logGroupName: "own", logStreamName: "own" };
+    await logs.send(new CreateLogGroupCommand(names));
+    await logs.send(new CreateLogStreamCommand(names));
+    const logEvents = [line(7), '{"_aws":{"CloudWatchMetrics":[}'].map((message) => ({
+      timestamp: Date.now(),
+      message,
+    }));
+    await logs.send(new PutLogEventsCommand({ ...names, logEvents }));
+    await eventually("all three are counted", async () => {
+      const { sum, count } = await statistics(server, "sold", { page: "home" }, "shop");
+      return sum === 17 && count === 3;
+    });
+    const group = { LogGroupName: "own" };
+    assert.deepEqual(await statistics(server, "EMFParsingErrors", group, "AWS/Logs"), { sum: 1, count: 1 });
   });
 
   it("survive kill -9", async () => {

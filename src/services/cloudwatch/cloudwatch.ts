@@ -1,12 +1,14 @@
 /** CloudWatch as the rest of Hornero sees it: the service on the wire, the sink for the platform, Prometheus' text. */
 import type { Clock } from "../../kernel/clock.ts";
 import type { Store } from "../../store/store.ts";
+import type { LogObserver } from "../../telemetry/log-sink.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Gauge, MetricsSink } from "../../telemetry/metrics.ts";
 import type { Service } from "../../wire/service.ts";
 import { AlarmActions, type AlarmAction } from "./alarms/actions.ts";
 import { AlarmBook } from "./alarms/alarm-book.ts";
 import type { CloudWatchContext } from "./context.ts";
+import { EmbeddedMetrics } from "./embedded/extractor.ts";
 import { MetricStore } from "./metrics/metric-store.ts";
 import { alarmOperations } from "./operations/alarms.ts";
 import { dataOperations } from "./operations/data.ts";
@@ -28,6 +30,8 @@ export interface CloudWatch {
   readonly service: Service;
   /** For the platform's rooms. What it is told is on disk a second later at the latest. */
   readonly sink: MetricsSink;
+  /** Takes embedded metrics out of what is logged: for the service that keeps logs. */
+  readonly embedded: LogObserver;
   /** Once a second `gauges` is asked what is to be seen now; it must not throw. */
   observe(gauges: () => Iterable<Gauge>): void;
   /** Prometheus' text: functions' counters since the start, and `families`. */
@@ -45,6 +49,7 @@ export async function createCloudWatch(options: CloudWatchOptions): Promise<Clou
   const metrics = await MetricStore.open({ store, clock, logger });
   let gauges: () => Iterable<Gauge> = () => [];
   const platform = new PlatformMetrics({ metrics, clock, logger, gauges: () => gauges() });
+  const embedded = new EmbeddedMetrics({ metrics, clock, logger });
   const actions = new AlarmActions();
   const alarms = await AlarmBook.open({ store, metrics, clock, logger, actions, region, accountId });
   const context: CloudWatchContext = { metrics, store, clock, region, accountId };
@@ -60,15 +65,20 @@ export async function createCloudWatch(options: CloudWatchOptions): Promise<Clou
       },
     },
     sink: platform,
+    embedded: embedded.see,
     observe: (observed) => {
       gauges = observed;
     },
     prometheus: (families) => prometheusText(families, platform.totals()),
     registerAction: (service, action) => actions.register(service, action),
-    flush: () => platform.flush(),
+    flush: async () => {
+      await platform.flush();
+      await embedded.flush();
+    },
     close: async () => {
       await alarms.close();
       await platform.close();
+      await embedded.close();
       await metrics.close();
     },
   };

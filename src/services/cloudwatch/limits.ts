@@ -30,6 +30,16 @@ export const DATUM_AHEAD_MS_MAX = 2 * HOUR_MS;
 /** Values are between -2^360 and 2^360 [api: MetricDatum]. */
 export const VALUE_MAX = 2 ** 360;
 
+/** Metrics of one directive, and values of one metric [emf]. */
+export const EMBEDDED_METRICS_MAX = 100;
+export const EMBEDDED_VALUES_MAX = 100;
+/** Values of one document, each counted once for every set of dimensions. */
+export const EMBEDDED_VALUES_PER_DOCUMENT_MAX = 10_000;
+/** Lines with embedded metrics that wait to be read. */
+export const EMBEDDED_WAITING_CHARS_MAX = 16 * 1024 * 1024;
+/** Series that only others than embedded metrics may begin: a function that puts an id into a dimension takes no more. */
+export const SERIES_SPARED = 1000;
+
 /** [api: GetMetricStatistics] */
 export const STATISTICS_DATAPOINTS_MAX = 1440;
 /** [api: GetMetricData] */

@@ -7,7 +7,7 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import type { Clock } from "../../kernel/clock.ts";
 import { newHexId } from "../../kernel/ids.ts";
 import type { Store } from "../../store/store.ts";
-import type { LogEvent, LogSink } from "../../telemetry/log-sink.ts";
+import type { LogEvent, LogObserver, LogSink } from "../../telemetry/log-sink.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import * as errors from "./errors.ts";
 import { Group, type GroupRecord, type Stream } from "./group.ts";
@@ -67,6 +67,7 @@ export class LogStore implements LogSink {
   readonly #unsaved = new Set<Group>();
   /** Every stream; the one that was silent for the longest first. */
   readonly #streams = new Map<Stream, Group>();
+  #observer: LogObserver | undefined;
   #cancelSweep: () => void = () => undefined;
   #storedBytes = 0;
   #expiredSegments = 0;
@@ -111,6 +112,11 @@ export class LogStore implements LogSink {
   async close(): Promise<void> {
     this.#cancelSweep();
     await this.#writer.close(this.#groups.values());
+  }
+
+  /** One; it is told of what is taken from now on. */
+  observe(observer: LogObserver): void {
+    this.#observer = observer;
   }
 
   get stats(): LogStoreStats {
@@ -165,6 +171,7 @@ export class LogStore implements LogSink {
     this.#streams.delete(stream);
     this.#streams.set(stream, group);
     this.#writer.take(group, stream, events, bytes);
+    this.#observer?.(group.name, events);
   }
 
   /** Resolves when everything that the group has taken so far is in its files, so that a reader finds it there. */

@@ -1,7 +1,7 @@
 /** CloudWatch Logs as the rest of Hornero sees it: the service on the wire, the sink for the platform, and following. */
 import type { Clock } from "../../kernel/clock.ts";
 import type { Store } from "../../store/store.ts";
-import type { LogSink } from "../../telemetry/log-sink.ts";
+import type { LogObserver, LogSink } from "../../telemetry/log-sink.ts";
 import { silentLogger, type Logger } from "../../telemetry/logger.ts";
 import type { Service } from "../../wire/service.ts";
 import { groupNotFound } from "./errors.ts";
@@ -29,6 +29,8 @@ export interface Logs {
   readonly service: Service;
   readonly sink: LogSink;
   readonly stats: () => LogStoreStats;
+  /** Tells what is logged, by whomever, to whoever takes metrics out of it. */
+  readonly observe: (observer: LogObserver) => void;
   /**
    * Tells events of a group as they are written, from `fromMs` on. The answer ends it. Throws ResourceNotFoundException
    * when there is no such group yet.
@@ -62,6 +64,7 @@ export async function createLogs(options: LogsOptions): Promise<Logs> {
     },
     sink: logs,
     stats: () => logs.stats,
+    observe: (observer) => logs.observe(observer),
     follow: (name, follow) => {
       const group = logs.group(name);
       if (!group) throw groupNotFound();

@@ -14,6 +14,7 @@ import {
   FOLD_INTERVAL_MS,
   PENDING_BUCKETS_MAX,
   PRUNE_INTERVAL_MS,
+  SERIES_SPARED,
   STORED_BYTES_MAX,
   TIERS,
   type Tier,
@@ -99,19 +100,23 @@ export class MetricStore {
 
   /**
    * Resolves when all contributions are on disk. Series beyond SERIES_MAX: `refuse` rejects with ThrottlingException and
-   * takes nothing, `drop` leaves them out. Resolves with how many were left out.
+   * takes nothing, `drop` leaves them out, `spare` does so SERIES_SPARED before. Resolves with how many were left out.
    */
-  async append(contributions: readonly Contribution[], whenFull: "refuse" | "drop"): Promise<number> {
+  async append(
+    contributions: readonly Contribution[],
+    whenFull: "refuse" | "drop" | "spare",
+  ): Promise<number> {
     if (this.#pending.buckets >= 2 * PENDING_BUCKETS_MAX) throw throttled();
     const records = new Map<string, SeriesRecord>();
     const taken: [string, Contribution][] = [];
     let added = 0;
+    const spared = whenFull === "spare" ? SERIES_SPARED : 0;
     for (const contribution of contributions) {
       const { series, atS, isFine } = contribution;
       const record = this.#index.touched(series, atS * 1000, isFine);
       const known = this.#index.byId(record.id);
       if (!known && !records.has(record.id)) {
-        if (!this.#index.hasRoomFor(added + 1)) {
+        if (!this.#index.hasRoomFor(added + 1 + spared)) {
           if (whenFull === "refuse") throw throttled();
           continue;
         }
