@@ -102,7 +102,7 @@ function signersCertificates(
 }
 
 function expiry(days: unknown, signedMs: number, signer: X509Certificate): number {
-  if (days === undefined) return signer.validToDate.getTime();
+  if (days === undefined) return Date.parse(signer.validTo);
   const count = typeof days === "string" ? Number(days) : NaN;
   if (!Number.isInteger(count) || count < 1 || count > 36_500) {
     throw new CliError(`--days takes a whole number from 1 to 36500`, {

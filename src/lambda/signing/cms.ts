@@ -17,8 +17,9 @@ import {
 
 const HASH = "sha384";
 const CERTIFICATES_MAX = 10;
-/** Weaker keys are refused [NIST SP 800-131A]. */
+/** Weaker keys are refused [NIST SP 800-131A]; curves without a name cost what their maker likes. */
 const RSA_BITS_MIN = 2048;
+const CURVES: readonly (string | undefined)[] = ["prime256v1", "secp384r1", "secp521r1"];
 
 const OID = {
   data: encodeOid("1.2.840.113549.1.7.1"),
@@ -31,6 +32,15 @@ const OID = {
   ecdsaWithSha384: encodeOid("1.2.840.10045.4.3.3"),
 } as const;
 const NULL = encode(0x05);
+/** With SHA-256, SHA-384 and SHA-512, of RSA and of ECDSA. */
+const SOUND_SIGNATURES = [
+  "1.2.840.113549.1.1.11",
+  "1.2.840.113549.1.1.12",
+  "1.2.840.113549.1.1.13",
+  "1.2.840.10045.4.3.2",
+  "1.2.840.10045.4.3.3",
+  "1.2.840.10045.4.3.4",
+].map(encodeOid);
 
 /** The signature is not what its content and certificate make of it, or cannot be read. */
 export class InvalidSignature extends Error {
@@ -92,10 +102,15 @@ function verifyElements(cms: Uint8Array, content: Uint8Array): SignedContent {
 }
 
 function decodePem(pem: string): Uint8Array {
-  const [, , base64 = ""] =
-    /^\s*-----BEGIN (PKCS7|CMS)-----\s+([A-Za-z0-9+/=\s]+)-----END \1-----\s*$/.exec(pem) ?? [];
-  if (base64 === "") throw new InvalidSignature("not a CMS signature in PEM");
-  return Buffer.from(base64, "base64");
+  const text = pem.trim();
+  for (const label of ["PKCS7", "CMS"]) {
+    const [begin, end] = [`-----BEGIN ${label}-----`, `-----END ${label}-----`];
+    if (!text.startsWith(begin) || !text.endsWith(end)) continue;
+    const base64 = text.slice(begin.length, -end.length);
+    // Node.js passes over what is not base64: of two texts one signature would come.
+    if (/^[A-Za-z0-9+/=\s]*$/.test(base64)) return Buffer.from(base64, "base64");
+  }
+  throw new InvalidSignature("not a CMS signature in PEM");
 }
 
 function readAttributes(set: Element): Map<string, Element> {
@@ -130,22 +145,37 @@ function issuerAndSerial(certificate: Element): { issuer: Uint8Array; serial: Ui
 
 function checkKey(key: KeyObject, algorithm: Element): void {
   const [oid] = childrenOf(algorithm);
+  checkStrength(key);
   if (key.asymmetricKeyType === "ec") {
     expectOid(oid, OID.ecdsaWithSha384);
     return;
   }
-  checkStrength(key);
   if (oid && Buffer.compare(oid.whole, OID.rsaEncryption) === 0) return;
   expectOid(oid, OID.sha384WithRsa);
 }
 
-/** Throws InvalidSignature for a key that is neither of an elliptic curve nor RSA with at least RSA_BITS_MIN. */
-export function checkStrength(key: KeyObject): void {
-  if (key.asymmetricKeyType === "ec") return;
-  const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-  if (key.asymmetricKeyType !== "rsa" || bits < RSA_BITS_MIN) {
-    throw new InvalidSignature(`the key is neither EC nor RSA with at least ${RSA_BITS_MIN} bits`);
-  }
+function checkStrength(key: KeyObject): void {
+  if (isStrong(key)) return;
+  throw new InvalidSignature(
+    `the key is neither of a curve of NIST's nor RSA with at least ${RSA_BITS_MIN} bits`,
+  );
+}
+
+function isStrong({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject): boolean {
+  if (type === "ec") return CURVES.includes(details?.namedCurve);
+  return type === "rsa" && (details?.modulusLength ?? 0) >= RSA_BITS_MIN;
+}
+
+/** Whether the issuer's key made the subject's certificate, in a way that nobody else could have. */
+export function isIssuedBy(subject: X509Certificate, issuer: X509Certificate): boolean {
+  const [, algorithm] = childrenOf(readElement(subject.raw));
+  const [oid] = childrenOf(expectTag(algorithm, TAG.sequence));
+  return (
+    SOUND_SIGNATURES.some((sound) => oid !== undefined && Buffer.compare(oid.whole, sound) === 0) &&
+    isStrong(issuer.publicKey) &&
+    subject.checkIssued(issuer) &&
+    subject.verify(issuer.publicKey)
+  );
 }
 
 function expectOid(element: Element | undefined, oid: Buffer): void {

@@ -217,6 +217,50 @@ describe("what was changed after it was signed is found out", () => {
     await assert.rejects(read(zip), isInvalid);
   });
 
+  test("whatever byte of the signature changes: it is refused, or says the same", async () => {
+    const digest = await digestZip(signed, SIGNATURE_FILE, LIMITS);
+    assert.ok(digest);
+    const { chain: _, ...claims } = readSignature(digest);
+    const der = Buffer.from(
+      Buffer.from(digest.apart)
+        .toString()
+        .replaceAll(/-----[^-]+-----/g, ""),
+      "base64",
+    );
+    let refused = 0;
+    for (let at = 0; at < der.length; at += 1) {
+      const changed = Buffer.from(der);
+      changed[at] = (changed[at] ?? 0) ^ 1;
+      const body = `-----BEGIN PKCS7-----\n${changed.toString("base64")}\n-----END PKCS7-----\n`;
+      try {
+        const { chain: _ofWhomever, ...said } = readSignature({ ...digest, apart: Buffer.from(body) });
+        assert.deepEqual(said, claims);
+      } catch (error) {
+        if (!isInvalid(error)) throw error;
+        refused += 1;
+      }
+    }
+    assert.ok(refused > der.length / 2);
+  });
+
+  test("texts that are no PEM, short or long, are refused at once", async () => {
+    const digest = await digestZip(signed, SIGNATURE_FILE, LIMITS);
+    assert.ok(digest);
+    const blank = " ".repeat(60_000);
+    for (const text of [
+      "",
+      "-----BEGIN CMS-----",
+      `-----BEGIN CMS-----${blank}`,
+      `${blank}x`,
+      "0".repeat(60_000),
+    ]) {
+      assert.throws(() => readSignature({ ...digest, apart: Buffer.from(text) }), isInvalid);
+    }
+    const deep = Buffer.alloc(30_000, Buffer.from([0x30, 0x80]));
+    const apart = Buffer.from(`-----BEGIN CMS-----\n${deep.toString("base64")}\n-----END CMS-----`);
+    assert.throws(() => readSignature({ ...digest, apart }), isInvalid);
+  });
+
   test("the signature of another key under the same certificate is none", async () => {
     const impostor: Identity = { ...signer, key: newKey() };
     const zip = await signedBy(zipSync(FILES), [impostor], { signedMs: NOW_MS });
@@ -263,6 +307,17 @@ describe("the chain of who vouches for whom", () => {
   test("is the signer alone when its certificate was not made for code signing", async () => {
     const website = newIdentity("website", { ...VALID, issuer: root, forCodeSigning: false });
     assert.deepEqual(await chainOf(website, root), named(website));
+  });
+
+  test("ends before an authority whose signature anybody may have made: SHA-1, a weak key, an unusual curve", async () => {
+    const hashed = newIdentity("hashed", { ...VALID, issuer: root, weakHash: true });
+    assert.deepEqual(await chainOf(hashed, root), named(hashed));
+    for (const kind of ["weak", "unusual"] as const) {
+      const authority = newIdentity(kind, { ...VALID, ca: true, key: newKey(kind) });
+      const subject = newIdentity("subject", { ...VALID, issuer: authority });
+      assert.deepEqual(await chainOf(subject, authority), named(subject), kind);
+      await assert.rejects(chainOf(newIdentity("self", { ...VALID, key: newKey(kind) })), isInvalid, kind);
+    }
   });
 
   test("ends before an authority, and does not begin with a signer, that was not valid when the code was signed", async () => {

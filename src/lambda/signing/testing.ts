@@ -1,5 +1,6 @@
 /** For tests: certificates and signed zips of any time and kind, made without a program of the machine's. */
 import { createPublicKey, generateKeyPairSync, sign, X509Certificate, type KeyObject } from "node:crypto";
+import { unreachable } from "../../kernel/assert.ts";
 import { CODE_UNZIPPED_BYTES_MAX, ZIP_ENTRIES_MAX } from "../../limits.ts";
 import { encode, encodeGeneralizedTime, encodeOid, encodeSet, TAG } from "./der.ts";
 import { signZip, type SigningOptions } from "./sign-zip.ts";
@@ -25,23 +26,37 @@ export interface IdentityOptions {
   /** Default: true, unless it is an authority. */
   readonly forCodeSigning?: boolean;
   readonly key?: KeyObject;
+  /** SHA-1, which nobody should trust, instead of SHA-384. */
+  readonly weakHash?: boolean;
 }
 
 let serial = 0;
 
-export function newKey(kind: "ec" | "rsa" = "ec"): KeyObject {
-  return kind === "ec"
-    ? generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey
-    : generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+export function newKey(kind: "ec" | "rsa" | "weak" | "unusual" = "ec"): KeyObject {
+  switch (kind) {
+    case "ec":
+      return generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey;
+    case "rsa":
+      return generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+    case "weak":
+      return generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey;
+    case "unusual":
+      return generateKeyPairSync("ec", { namedCurve: "secp256k1" }).privateKey;
+    default:
+      return unreachable(kind, "kind");
+  }
 }
 
 /** Self-signed unless an issuer is given. */
 export function newIdentity(name: string, options: IdentityOptions): Identity {
   const key = options.key ?? newKey();
   const issuer = options.issuer ?? { name, key };
+  const [ecdsa, rsa] = options.weakHash
+    ? ["1.2.840.10045.4.1", "1.2.840.113549.1.1.5"]
+    : ["1.2.840.10045.4.3.3", "1.2.840.113549.1.1.12"];
   const algorithm = encode(
     TAG.sequence,
-    encodeOid(issuer.key.asymmetricKeyType === "ec" ? "1.2.840.10045.4.3.3" : "1.2.840.113549.1.1.12"),
+    encodeOid(issuer.key.asymmetricKeyType === "ec" ? ecdsa : rsa),
     ...(issuer.key.asymmetricKeyType === "ec" ? [] : [encode(0x05)]),
   );
   serial += 1;
@@ -60,7 +75,7 @@ export function newIdentity(name: string, options: IdentityOptions): Identity {
     createPublicKey(key).export({ type: "spki", format: "der" }),
     encode(0xa3, encode(TAG.sequence, ...extensions(options))),
   );
-  const signature = sign("sha384", toBeSigned, issuer.key);
+  const signature = sign(options.weakHash ? "sha1" : "sha384", toBeSigned, issuer.key);
   const whole = encode(TAG.sequence, toBeSigned, algorithm, encode(0x03, Buffer.from([0]), signature));
   return { name, key, certificate: new X509Certificate(whole) };
 }

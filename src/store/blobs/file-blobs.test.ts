@@ -341,3 +341,43 @@ function replaceAll(zip: Uint8Array, from: string, to: string): Uint8Array {
   assert.equal(from.length, to.length);
   return Buffer.from(Buffer.from(zip).toString("latin1").replaceAll(from, to), "latin1");
 }
+
+test("a digest leaves out one entry, is of any zip that can be code, and keeps nothing", async () => {
+  await using stage = await scene();
+  const { blobs } = stage;
+  const zip = zipSync({ "a.txt": text("one"), "b/": text(""), "b/c.txt": text("two"), seal: text("sealed") });
+  const digest = await blobs.digest(zip, "seal");
+  assert.ok(digest);
+  assert.equal(Buffer.from(digest.apart).toString(), "sealed");
+  const expected = createHash("sha384").update("a.txtoneb/b/c.txttwo").digest();
+  assert.deepEqual(Buffer.from(digest.contentSha384), expected);
+  assert.equal(digest.directorySha384.length, 48);
+  assert.equal(await blobs.digest(zip, "sea"), undefined, "no entry has exactly that name");
+  assert.equal(await blobs.digest(zip, "nowhere"), undefined);
+  assert.ok(zip.byteLength > 0, "the caller keeps its bytes");
+  assert.deepEqual(await blobs.list(), []);
+  assert.deepEqual(await readdir(join(stage.directory, "temporary")), []);
+});
+
+test("a digest of what cannot be code is refused as unpacking it is", async () => {
+  await using stage = await scene({ unzippedBytesMax: 1000, entriesMax: 4 });
+  const { blobs } = stage;
+  const many = Object.fromEntries([1, 2, 3, 4].map((each) => [`${each}`, text("x")]));
+  const rows: [Zippable, RegExp][] = [
+    [{ seal: text("s"), "../up": text("x") }, /Could not unzip/],
+    [{ seal: text("s"), "large.txt": text("x".repeat(1001)) }, /Unzipped size must be smaller/],
+    [{ seal: text("s"), "folder/": text("x".repeat(100_000)) }, /Unzipped size must be smaller/],
+    [{ seal: text("s"), ...many }, /more than 4 files/],
+  ];
+  for (const [content, message] of rows) {
+    await assert.rejects(
+      blobs.digest(zipSync(content), "seal"),
+      (error: unknown) => error instanceof AwsError && message.test(error.message),
+      message.source,
+    );
+  }
+  const long = zipSync({ seal: new Uint8Array(64 * 1024 + 1), "a.txt": text("x") });
+  await using roomy = await scene();
+  await assert.rejects(roomy.blobs.digest(long, "seal"), /Could not unzip/);
+  await assert.rejects(blobs.digest(text("seal, but no zip"), "seal"), /Could not unzip/);
+});

@@ -7,8 +7,8 @@ import { fromBufferPromise, type Entry } from "yauzl";
 import { planEntries, unixMode, ZipRefused, type ZipLimits } from "./plan.ts";
 import { contentOf, ours, readLinkTarget, type Source } from "./unzip.ts";
 
-/** The entry that is set apart is held in memory. */
-const APART_BYTES_MAX = 1024 * 1024;
+/** The entry that is set apart is held in memory, and read by the caller: a signature with ten certificates has a third of this. Ours. */
+const APART_BYTES_MAX = 64 * 1024;
 
 export interface ZipDigest {
   /** What the entry that was set apart holds. */
