@@ -213,7 +213,7 @@ export async function startServer(
         reserveBytes: MEMORY_RESERVE_BYTES,
       }),
     });
-    cloudwatch.observe(() => placement.gauges());
+    cloudwatch.observe(() => [...placement.gauges(), durable.gauge()]);
     const busyPoll = new BusyPoll({ clock, maxMs: configuration.busyPollMs, cpus: availableParallelism() });
     const plainRunner = new PollingRunner(new MeasuredRunner(placement, cloudwatch.sink), busyPoll);
     const { directory, asynchronousSettings } = control;
@@ -225,6 +225,7 @@ export async function startServer(
       settings: asynchronousSettings,
       runner: plainRunner,
       meter,
+      metrics: cloudwatch.sink,
       logger,
       mayInvoke: (role, resource) =>
         configuration.auth === "none" || access.roleMay(role, { action: "lambda:InvokeFunction", resource }),

@@ -40,6 +40,26 @@ const TABLE: readonly (readonly [string, Record<string, unknown>, readonly strin
     { FunctionName: `${FUNCTION}:1`, Qualifier: "1" },
     [`lambda:InvokeFunction ${FUNCTION}:1`],
   ],
+  [
+    "lambda.CheckpointDurableExecution",
+    { DurableExecutionArn: `${FUNCTION}:1/durable-execution/one/id` },
+    [`lambda:CheckpointDurableExecution ${FUNCTION}:1/durable-execution/one/id`],
+  ],
+  [
+    "lambda.SendDurableExecutionCallbackSuccess",
+    { CallbackId: Buffer.from(`${FUNCTION}:1/durable-execution/one/id step 0f`).toString("base64") },
+    [`lambda:SendDurableExecutionCallbackSuccess ${FUNCTION}:1/durable-execution/one/id`],
+  ],
+  [
+    "lambda.SendDurableExecutionCallbackHeartbeat",
+    { CallbackId: "bm9uZQ==" },
+    ["lambda:SendDurableExecutionCallbackHeartbeat *"],
+  ],
+  [
+    "lambda.ListDurableExecutionsByFunction",
+    { FunctionName: "f", Qualifier: "1" },
+    [`lambda:ListDurableExecutionsByFunction ${FUNCTION}`],
+  ],
   ["lambda.InvokeAsync", { FunctionName: "f" }, [`lambda:InvokeFunction ${FUNCTION}`]],
   ["lambda.InvokeWithResponseStream", { FunctionName: "f" }, [`lambda:InvokeFunction ${FUNCTION}`]],
   [

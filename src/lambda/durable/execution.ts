@@ -85,7 +85,7 @@ export class Execution {
     const execution = new Execution({ ...begin, ...counts, status: "RUNNING", bytes, unseen: [] }, []);
     const { id, name, startMs } = begin;
     execution.#add({ id, name, type: "EXECUTION", status: "STARTED", startMs, input });
-    execution.#tell("ExecutionStarted", startMs, { operationId: id });
+    execution.#tell("ExecutionStarted", startMs, { operation: 0 });
     return execution;
   }
 
@@ -252,7 +252,7 @@ export class Execution {
     this.#forgetRetry();
     this.#unseen.clear();
     this.#record = { ...this.#record, status, endMs: nowMs };
-    this.#tell(END_EVENTS[status], nowMs, { operationId: this.#record.id });
+    this.#tell(END_EVENTS[status], nowMs, { operation: 0 });
   }
 
   /** Beside `takeChanges`, of a new execution: how it is found. */
@@ -340,7 +340,7 @@ export class Execution {
     const started = startedOperation(before, update, this.arn, nowMs);
     this.#put(started);
     this.#unseen.add(id);
-    this.#tell(`${TITLES[type]}Started`, nowMs, { operationId: id });
+    this.#tell(`${TITLES[type]}Started`, nowMs, { operation: before.ordinal });
     const error = started.target === undefined ? undefined : preflight(started.target);
     if (!error) return;
     // What could not be invoked keeps no input, as on AWS.
@@ -358,7 +358,7 @@ export class Execution {
     };
     this.#put({ ...rest, ...outcome, status: "PENDING", attempt, nextAttemptMs: nowMs + delayS * 1000 });
     this.#unseen.add(before.id);
-    const told = { operationId: before.id, attempt, delayS, ...outcome };
+    const told = { operation: before.ordinal, attempt, delayS, ...outcome };
     this.#tell(update.Error ? "StepFailed" : "StepSucceeded", nowMs, told);
   }
 
@@ -376,7 +376,7 @@ export class Execution {
     this.#put({ ...rest, ...attempt, ...ending, status, endMs: nowMs });
     this.#unseen.add(id);
     const event = endEvent(type, status);
-    if (event) this.#tell(event, nowMs, { operationId: id, ...attempt });
+    if (event) this.#tell(event, nowMs, { operation: before.ordinal, ...attempt });
   }
 
   #fireOne(operation: OperationRecord, nowMs: number): boolean {

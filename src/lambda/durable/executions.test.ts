@@ -439,6 +439,20 @@ describe("an end", () => {
     );
   });
 
+  it("is counted as AWS counts it", async () => {
+    world.durable("f", done);
+    await server.call("f", 1);
+    const told = world.counted.map(({ name, value, functionName }) => [functionName, name, value]);
+    assert.deepEqual(told, [
+      ["f", "DurableExecutionStarted", 1],
+      ["f", "DurableExecutionSucceeded", 1],
+      ["f", "DurableExecutionDuration", 0],
+      ["f", "DurableExecutionOperations", 1],
+      ["f", "DurableExecutionStorageWrittenBytes", 1],
+    ]);
+    assert.equal(server.executions.gauge().value, 0);
+  });
+
   it("comes from StopDurableExecution at once, and once", async () => {
     world.durable("f", awaiting(wait("w", 3600)));
     const called = server.call("f");

@@ -10,8 +10,10 @@ import type { ErrorObject } from "@aws-sdk/client-lambda";
 import { AwsError, resourceNotFound, serviceException, tooManyRequests } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError, deferred } from "../../kernel/deferred.ts";
+import { countEnd } from "./metrics.ts";
 import { DURABLE_EXECUTIONS_OPEN_MAX } from "../../limits.ts";
 import { StoreClosed, StoreOverloaded, type Change, type Store } from "../../store/store.ts";
+import type { Gauge, MetricsSink } from "../../telemetry/metrics.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
 import type { FunctionDirectory } from "../invoke/directory.ts";
@@ -36,6 +38,7 @@ export interface DurableExecutionsOptions {
   /** Runs one invocation of a function, durable or not, as it is. */
   readonly runner: Runner;
   readonly meter: Pick<Meter, "record">;
+  readonly metrics: MetricsSink;
   readonly logger: Logger;
   /** Whether a role may do lambda:InvokeFunction on a function's ARN. */
   readonly mayInvoke: (roleArn: string, functionArn: string) => boolean;
@@ -130,9 +133,9 @@ export class DurableExecutions {
     while (this.#work.size > 0) await Promise.all(this.#work);
   }
 
-  /** Executions that have not ended. */
-  get openCount(): number {
-    return this.#entries.size;
+  /** AWS's metric of executions that have not ended, across all functions. */
+  gauge(): Gauge {
+    return { name: "ApproximateRunningDurableExecutions", value: this.#entries.size, unit: "Count" };
   }
 
   /**
@@ -202,6 +205,7 @@ export class DurableExecutions {
     this.#timers.arm(entry, Infinity);
     this.#entries.delete(entry.key);
     for (const waiter of entry.waiters.splice(0)) waiter.resolve({ record, root });
+    countEnd(this.#options.metrics, record);
     this.#retention.expect(record);
     if (record.parent) this.#track(this.#tellParent({ record, root }));
   }
@@ -235,6 +239,7 @@ export class DurableExecutions {
       throw refusalOf(error);
     });
     if (!started.execution) return started;
+    this.#options.metrics.count("DurableExecutionStarted", { functionName: name }, 1, "Count");
     const entry = new Entry(started.key, identity);
     entry.hold(started.execution);
     this.#entries.set(entry.key, entry);

@@ -89,6 +89,7 @@ export class World {
   refuse: (version: FunctionVersion) => void = () => undefined;
   readonly runs: { name: string; invocation: Invocation }[] = [];
   readonly usages: Usage[] = [];
+  readonly counted: { name: string; value: number; functionName: string }[] = [];
   readonly lines: string[] = [];
   /** ARNs that no role may invoke. */
   readonly denied = new Set<string>();
@@ -143,6 +144,9 @@ export class Server {
       settings: functions,
       runner: { run: (version, invocation) => this.#live(this.#run(version, invocation)) },
       meter: { record: (usage) => void usages.push(usage) },
+      metrics: {
+        count: (name, dimensions, value) => void world.counted.push({ name, value, ...dimensions }),
+      },
       logger: createLogger({ level: "debug", format: "json", clock, sink: (line) => lines.push(line) }),
       mayInvoke: (_role, arn) => !denied.has(arn),
       runningMax: 100,

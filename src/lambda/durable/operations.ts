@@ -28,9 +28,9 @@ import { invokedArn } from "../invoke/invoke.ts";
 import type { ExecutionStore } from "./execution-store.ts";
 import type { DurableExecutions } from "./executions.ts";
 import { DurableRequests } from "./requests.ts";
-import { showEvent } from "./history.ts";
+import { historyPage } from "./history-page.ts";
 import { executionArn } from "./ids.ts";
-import { executionKey, type EventRecord, type ExecutionRecord, type OperationRecord } from "./records.ts";
+import { executionKey, type ExecutionRecord, type OperationRecord } from "./records.ts";
 
 export interface DurableOperationsOptions {
   readonly executions: DurableExecutions;
@@ -161,36 +161,15 @@ async function getHistory(
   { requests, disk }: Parts,
   input: GetDurableExecutionHistoryRequest,
 ): Promise<GetDurableExecutionHistoryResponse> {
-  const { DurableExecutionArn = "", IncludeExecutionData: withData = true, ReverseOrder, Marker } = input;
+  const { DurableExecutionArn = "", IncludeExecutionData = true, ReverseOrder = false, Marker } = input;
   const record = await requests.require(DurableExecutionArn);
-  const key = executionKey(record.functionName, record.id);
-  const limit = itemsOf(input.MaxItems, LIST_ITEMS_DEFAULT);
-  const marker = Marker === undefined ? undefined : eventIdOf(Marker);
-  let events: EventRecord[];
-  let nextMarker: number | undefined;
-  if (ReverseOrder) {
-    const last = Math.min(marker ?? record.events, record.events);
-    const first = Math.max(1, last - limit + 1);
-    events = last < 1 ? [] : (await disk.events(key, first, last - first + 1)).toReversed();
-    nextMarker = first > 1 ? first - 1 : undefined;
-  } else {
-    const first = marker ?? 1;
-    events = await disk.events(key, first, limit);
-    const next = first + events.length;
-    nextMarker = events.length === limit && next <= record.events ? next : undefined;
-  }
-  const operations = new Map((await disk.operations(key)).map((one) => [one.id, one]));
-  return {
-    Events: events.map((event) =>
-      showEvent(record, event, operations.get(event.operationId ?? ""), withData),
-    ),
-    ...(nextMarker !== undefined && { NextMarker: String(nextMarker) }),
-  };
-}
-
-function eventIdOf(marker: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(marker)) throw invalidMarker();
-  return Number(marker);
+  const { events, nextMarker } = await historyPage(disk, record, {
+    marker: Marker,
+    itemsMax: itemsOf(input.MaxItems, LIST_ITEMS_DEFAULT),
+    newestFirst: ReverseOrder,
+    withData: IncludeExecutionData,
+  });
+  return { Events: events, ...(nextMarker !== undefined && { NextMarker: nextMarker }) };
 }
 
 function invalidMarker() {

@@ -109,7 +109,8 @@ export interface EventRecord {
   readonly id: number;
   readonly type: EventType;
   readonly atMs: number;
-  readonly operationId?: string;
+  /** The operation that it is about, by its ordinal. */
+  readonly operation?: number;
   /** STEP: the attempt that has ended, what it gave when it is repeated, and the delay. */
   readonly attempt?: number;
   readonly delayS?: number;

@@ -287,12 +287,12 @@ class History {
       assert.equal(value.id, next.get(execution) ?? 1);
       next.set(execution, value.id + 1);
       const isEnd = /Succeeded|Failed/.test(value.type) && value.delayS === undefined;
-      const what = `${execution} ${value.operationId} ${isEnd ? "ended" : value.type}`;
+      const what = `${execution} ${value.operation} ${isEnd ? "ended" : value.type}`;
       told.set(what, (told.get(what) ?? 0) + 1);
     }
     for (const { key, value } of await store.list<OperationRecord>(OPERATION_KIND)) {
       const execution = key.slice(0, key.lastIndexOf("/"));
-      assert.equal(told.get(`${execution} ${value.id} ended`), 1, `${key} has ended once`);
+      assert.equal(told.get(`${execution} ${value.ordinal} ended`), 1, `${key} has ended once`);
     }
   }
 }
