@@ -583,6 +583,27 @@ describe("what was acknowledged before a kill", () => {
 });
 
 describe("a fault of the store", () => {
+  it("keeps no parent from hearing of its child's end, later", async () => {
+    const write = world.store.write.bind(world.store);
+    let isBroken = false;
+    world.store.write = (changes) => {
+      const isParents = changes.some((change) => change.op === "put" && change.key.startsWith("f/"));
+      return isBroken && isParents ? Promise.reject(new Error("disk full")) : write(changes);
+    };
+    world.durable("f", awaiting(chain("child:$LATEST")));
+    world.durable("child", awaiting(wait("w", 5)));
+    const { key } = await server.start("f");
+    await world.turn(20);
+    isBroken = true;
+    await world.advance(5000);
+    isBroken = false;
+    assert.equal((await server.executions.ended(key)).record.status, "RUNNING");
+    await world.advance(1000);
+    await world.turn(20);
+    const [status] = (await result(key)) as [string];
+    assert.equal(status, "SUCCEEDED");
+  });
+
   it("leaves what the disk has: a checkpoint that was not written has not been", async () => {
     const write = world.store.write.bind(world.store);
     let isBroken = false;

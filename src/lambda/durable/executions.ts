@@ -314,9 +314,12 @@ export class DurableExecutions {
     try {
       await this.#chained.childEnded(ended);
     } catch (error) {
-      // The next start finds the parent waiting, and its child ended.
-      const { logger } = this.#options;
+      const { logger, clock } = this.#options;
       logger.error("the end of a chained execution could not be told", { error: coerceError(error) });
+      // Until it succeeds, its parent has ended, or the next start of the server finds both.
+      clock.after(FAULT_PAUSE_MS, () => {
+        if (!this.#stopped) this.#track(this.#tellParent(ended));
+      });
     }
   }
 
@@ -352,21 +355,29 @@ export class DurableExecutions {
 
   /** Its function is gone: it ends, and nothing of it stays. */
   #orphaned(entry: Entry): void {
-    const work = this.exclusively(entry, async (execution) => {
-      if (execution.isOpen) {
-        execution.end("STOPPED", { error: FUNCTION_DELETED }, this.#options.clock.nowMs());
-        await this.commit(entry, execution, undefined);
-        this.conclude(entry, execution);
-      }
-      entry.isRemoved = true;
-      await this.disk.remove(entry.key, execution.record);
-    }).catch((error: unknown) => {
-      this.#options.logger.error("an execution of a deleted function could not be removed", {
-        execution: entry.key,
-        error: coerceError(error),
-      });
+    this.#firing.submit(entry.functionName, () => {
+      const work = this.exclusively(entry, (execution) => this.#remove(entry, execution)).catch(
+        (error: unknown) => {
+          // The next start of the server finds it, and nobody can see it until then.
+          this.#options.logger.error("an execution of a deleted function could not be removed", {
+            execution: entry.key,
+            error: coerceError(error),
+          });
+        },
+      );
+      this.#track(work);
+      return work;
     });
-    this.#track(work);
+  }
+
+  async #remove(entry: Entry, execution: Execution): Promise<void> {
+    if (execution.isOpen) {
+      execution.end("STOPPED", { error: FUNCTION_DELETED }, this.#options.clock.nowMs());
+      await this.commit(entry, execution, undefined);
+      this.conclude(entry, execution);
+    }
+    entry.isRemoved = true;
+    await this.disk.remove(entry.key, execution.record);
   }
 
   #track(work: Promise<void>): void {
