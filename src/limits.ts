@@ -11,6 +11,9 @@ const MIB = 1024 * 1024;
 export const MEMORY_MB_MIN = 128;
 export const MEMORY_MB_MAX = 10_240;
 export const MEMORY_MB_DEFAULT = 128;
+/** Functions on Managed Instances [docs: lambda-managed-instances-best-practices; model]. */
+export const MANAGED_MEMORY_MB_MIN = 2048;
+export const MANAGED_MEMORY_MB_MAX = 32_768;
 /** [quotas] */
 export const TIMEOUT_S_MIN = 1;
 export const TIMEOUT_S_MAX = 900;
@@ -106,6 +109,16 @@ export const DURABLE_EVENTS_MAX = 30_000;
 export const DURABLE_EXECUTIONS_OPEN_MAX = 200_000;
 /** Executions whose function runs at once without a caller that waits; never more than half of the concurrency. Ours. */
 export const DURABLE_RUNNING_MAX = 100;
+
+// Managed Instances [docs: lambda-managed-instances-quotas; model]
+export const CAPACITY_PROVIDERS_MAX = 1000;
+export const FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_MAX = 100;
+export const CAPACITY_PROVIDER_VCPUS_DEFAULT = 400;
+/** Of one environment, whatever the default per vCPU comes to [model]. */
+export const ENVIRONMENT_CONCURRENCY_MAX = 1600;
+export const MEMORY_GIB_PER_VCPU_DEFAULT = 2;
+/** Environments that a version has without a scaling configuration. AWS: 3, one for each Availability Zone; a machine is one. */
+export const MANAGED_ENVIRONMENTS_MIN_DEFAULT = 1;
 
 // Execution environment
 /** One vCPU per so many MB [docs: configuration-memory]. */

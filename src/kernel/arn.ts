@@ -33,3 +33,7 @@ export function functionArn(region: string, accountId: string, name: string, qua
   const unqualified = `arn:${partitionOf(region)}:lambda:${region}:${accountId}:function:${name}`;
   return qualifier === undefined ? unqualified : `${unqualified}:${qualifier}`;
 }
+
+export function capacityProviderArn(region: string, accountId: string, name: string): string {
+  return `arn:${partitionOf(region)}:lambda:${region}:${accountId}:capacity-provider:${name}`;
+}

@@ -8,7 +8,7 @@ export interface FunctionVersion {
   /** Unqualified: `arn:aws:lambda:REGION:ACCOUNT:function:NAME`. */
   readonly functionArn: string;
   readonly name: string;
-  /** `$LATEST` or a number. */
+  /** `$LATEST`, a number, or `$LATEST.PUBLISHED`. */
   readonly version: string;
   readonly revisionId: string;
   readonly runtime: string;
@@ -26,6 +26,8 @@ export interface FunctionVersion {
   readonly tracingMode: "Active" | "PassThrough";
   /** Its environments start from a snapshot that was made when it was published, where there is one. */
   readonly snapStart?: boolean;
+  /** It runs on Managed Instances: so many invocations at a time in one environment, which is always on. */
+  readonly concurrencyMax?: number;
   /** Its invocations are durable executions. */
   readonly durable?: DurableSettings;
 }

@@ -82,6 +82,13 @@ export function executionArnOfCallback(callbackId: string): string | undefined {
 
 /** What creating and changing functions needs beside its own action. */
 export function lambdaExtras(operation: string, input: Input): readonly Access[] {
+  if (operation === "CreateCapacityProvider") {
+    const permissions = input["PermissionsConfig"];
+    const operator = isObject(permissions)
+      ? textOf(permissions, "CapacityProviderOperatorRoleArn")
+      : undefined;
+    return operator === undefined ? [] : [passRole(operator, "lambda.amazonaws.com")];
+  }
   if (operation !== "CreateFunction" && operation !== "UpdateFunctionConfiguration") return [];
   const role = textOf(input, "Role");
   const extras: Access[] = textsOf(input, "Layers").map((resource) => ({
@@ -89,7 +96,15 @@ export function lambdaExtras(operation: string, input: Input): readonly Access[]
     resource,
   }));
   if (role !== undefined) extras.push(passRole(role, "lambda.amazonaws.com"));
+  const provider = capacityProviderOf(input);
+  if (provider !== undefined) extras.push({ action: "lambda:PassCapacityProvider", resource: provider });
   return extras;
+}
+
+function capacityProviderOf(input: Input): string | undefined {
+  const config = input["CapacityProviderConfig"];
+  const managed = isObject(config) ? config["LambdaManagedInstancesCapacityProviderConfig"] : undefined;
+  return isObject(managed) ? textOf(managed, "CapacityProviderArn") : undefined;
 }
 
 export function passRole(resource: string, service: string): Access {

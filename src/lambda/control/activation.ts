@@ -192,11 +192,18 @@ function settleLatest(record: FunctionRecord, verdict: FunctionState): FunctionR
     ...(keepsServing ? record : rest),
     latest: {
       ...latest,
-      state: keepsServing ? latest.state : verdict,
+      state: keepsServing ? latest.state : stateOfLatest(latest, verdict),
       revisionId: newUuid(),
       ...(lastUpdate && { lastUpdate }),
     },
   };
+}
+
+/** On Managed Instances only what is published can be invoked. */
+function stateOfLatest({ settings }: Pick<VersionRecord, "settings">, verdict: FunctionState): FunctionState {
+  return settings.managed && verdict.state === "Active"
+    ? { ...verdict, state: "ActiveNonInvocable" }
+    : verdict;
 }
 
 function verdictOf({ reason, reasonCode }: FunctionState): Pick<UpdateState, "reason" | "reasonCode"> {

@@ -1,9 +1,12 @@
 /** Tells placement what is configured for the concurrency of each function, now and after each change. */
 import { functionArn } from "../../kernel/arn.ts";
-import type { FunctionConcurrency } from "../placement/concurrency.ts";
+import type { FunctionConcurrency, ManagedScaling } from "../placement/concurrency.ts";
+import type { CapacityProviders } from "./capacity-provider-store.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import { LATEST } from "./function-name.ts";
+import { vcpusOf, versionsOn } from "./managed.ts";
 import type { FunctionRecord, ProvisionedRecord } from "./records.ts";
+import { boundsOf } from "./scaling-config.ts";
 
 export interface ConcurrencyFeed {
   /** Calls back for each function that has settings, then for each whose settings may have changed. It must not throw. */
@@ -12,6 +15,7 @@ export interface ConcurrencyFeed {
 
 export function concurrencyFeed(
   index: FunctionIndex,
+  providers: CapacityProviders,
   { region, accountId }: { region: string; accountId: string },
 ): ConcurrencyFeed {
   const read = (name: string): FunctionConcurrency => {
@@ -20,10 +24,12 @@ export function concurrencyFeed(
       functionArn: functionArn(region, accountId, name),
       ...(record?.reservedConcurrency !== undefined && { reserved: record.reservedConcurrency }),
       provisioned: record ? provisionedVersions(index, record) : [],
+      ...(record?.latest.settings.managed && { managed: managedVersions(index, providers, record) }),
     };
   };
   const hasSettings = (name: string) => {
     const record = index.get(name)?.value;
+    if (record?.latest.settings.managed && record.versions.length > 0) return true;
     return record?.reservedConcurrency !== undefined || record?.provisioned !== undefined;
   };
   return {
@@ -35,7 +41,13 @@ export function concurrencyFeed(
         listener(read(name));
       };
       for (const name of index.names()) tell(name);
-      return index.watch(tell);
+      const unwatch = [
+        index.watch(tell),
+        providers.watch((provider) => {
+          for (const name of new Set(versionsOn(index, provider).map((version) => version.name))) tell(name);
+        }),
+      ];
+      return () => unwatch.forEach((stop) => stop());
     },
   };
 }
@@ -52,6 +64,23 @@ function provisionedVersions(
   return [...counts].flatMap(([number, count]) => {
     const version = index.invocable(record.name, number);
     return version && count > 0 ? [{ version, count }] : [];
+  });
+}
+
+function managedVersions(
+  index: FunctionIndex,
+  providers: CapacityProviders,
+  record: FunctionRecord,
+): ManagedScaling[] {
+  return record.versions.flatMap((number) => {
+    const version = index.invocable(record.name, number);
+    const stored = index.version(record.name, number)?.value;
+    const managed = stored?.settings.managed;
+    const provider = managed && providers.get(managed.provider)?.value;
+    if (!version || !provider) return [];
+    const requested = record.scaling?.find(({ qualifier }) => qualifier === number);
+    const vcpus = vcpusOf(version.memoryMb, managed);
+    return [{ version, ...boundsOf(stored, requested, providers), vcpus, provider }];
   });
 }
 

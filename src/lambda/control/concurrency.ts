@@ -15,6 +15,7 @@ import type { OperationHandler } from "../../wire/service.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { locateUnqualified } from "./locate.ts";
+import { refuseManaged } from "./managed.ts";
 import type { FunctionRecord } from "./records.ts";
 
 /** The account's concurrency, and whose it is. Claims are checked and written one after the other. */
@@ -78,6 +79,7 @@ export function concurrencyOperations(
       const reserved = input.ReservedConcurrentExecutions ?? 0;
       return account.oneAtATime(async () => {
         await functions.change(name, (before) => {
+          refuseManaged(before, "Reserved concurrency");
           const record = { ...before, reservedConcurrency: reserved };
           account.checkClaim(before, record, "ReservedConcurrentExecutions");
           const provisioned = provisionedOf(before);

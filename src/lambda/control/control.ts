@@ -21,6 +21,8 @@ import { CodeSigningStore } from "./code-signing-store.ts";
 import { CodeSigning, type SignatureWarning } from "./code-signing.ts";
 import { AccountConcurrency, concurrencyOperations } from "./concurrency.ts";
 import { concurrencyFeed, type ConcurrencyFeed } from "./concurrency-feed.ts";
+import { CapacityProviders } from "./capacity-provider-store.ts";
+import { capacityProviderOperations } from "./capacity-providers.ts";
 import { CodeUrls } from "./code-url.ts";
 import { FunctionCode } from "./code.ts";
 import { asynchronousSettings, eventInvokeOperations } from "./event-invoke.ts";
@@ -46,6 +48,7 @@ import { policyOperations } from "./policies.ts";
 import { recursionOperations } from "./recursion.ts";
 import { lambdaFacts } from "./resource-facts.ts";
 import { runtimeManagementOperations } from "./runtime-management.ts";
+import { scalingConfigOperations } from "./scaling-config.ts";
 import { tagOperations } from "./tags.ts";
 import { versionOperations } from "./versions.ts";
 
@@ -116,6 +119,7 @@ const noBuckets: CodeFetcher = {
 export async function createControl(options: ControlOptions): Promise<Control> {
   const { store, blobs, runtimes, clock, region, accountId, onFault } = options;
   const layers = new LayerStore({ store, region, accountId });
+  const providers = new CapacityProviders({ store, region, accountId });
   const index = new FunctionIndex({
     region,
     accountId,
@@ -155,12 +159,14 @@ export async function createControl(options: ControlOptions): Promise<Control> {
   const checks = {
     roles: options.roles ?? anyRole,
     layers,
+    providers,
     region,
     accountId,
   };
   const account = new AccountConcurrency(options.accountConcurrency ?? ACCOUNT_CONCURRENCY_DEFAULT, index);
   await layers.open();
   await codeSigningConfigs.open();
+  await providers.open();
   await index.open(store, (name, version) => activation.notice(name, version));
   activation.start(functions);
   code.start();
@@ -175,10 +181,12 @@ export async function createControl(options: ControlOptions): Promise<Control> {
         checks,
         account,
       }),
-      ...versionOperations(functions),
+      ...versionOperations(functions, providers),
       ...aliasOperations(functions),
       ...codeSigningOperations(codeSigningConfigs, functions),
-      ...tagOperations(functions, store, codeSigningConfigs),
+      ...tagOperations(functions, store, codeSigningConfigs, providers),
+      ...capacityProviderOperations({ providers, functions, roles: checks.roles }),
+      ...scalingConfigOperations(functions, providers),
       ...eventInvokeOperations(functions, checks.roles),
       ...runtimeManagementOperations(functions),
       ...recursionOperations(functions),
@@ -195,15 +203,16 @@ export async function createControl(options: ControlOptions): Promise<Control> {
       ...mappingOperations({ store, functions, clock }),
     },
     directory: index,
-    facts: lambdaFacts(index, layers, codeSigningConfigs, { region, accountId }),
+    facts: lambdaFacts(index, layers, codeSigningConfigs, providers, { region, accountId }),
     asynchronousSettings: asynchronousSettings(index),
-    concurrency: concurrencyFeed(index, { region, accountId }),
+    concurrency: concurrencyFeed(index, providers, { region, accountId }),
     urls,
     downloadCode: (path, query) => codeUrls.download(path, query),
     async close() {
       index.close();
       layers.close();
       codeSigningConfigs.close();
+      providers.close();
       await activation.close();
       await code.close();
     },

@@ -18,7 +18,7 @@ import type { OperationHandler, RequestContext } from "../../wire/service.ts";
 import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
 import { missingPermission } from "../invoke/destination-permissions.ts";
 import { notPermitted } from "../invoke/destinations.ts";
-import { LATEST } from "./function-name.ts";
+import { LATEST, LATEST_PUBLISHED } from "./function-name.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { locate, locateUnqualified } from "./locate.ts";
@@ -39,7 +39,8 @@ export function asynchronousSettings(index: FunctionIndex): AsynchronousSettings
     },
     eventSettings(functionName, qualifier) {
       const record = index.get(functionName)?.value;
-      const own = record && eventInvokeOf(record, qualifier ?? LATEST);
+      const unqualified = record?.latest.settings.managed ? LATEST_PUBLISHED : LATEST;
+      const own = record && eventInvokeOf(record, qualifier ?? unqualified);
       // Versions share the dead-letter queue of $LATEST [docs: invocation-async-retain-records].
       const { deadLetterTargetArn, role = "" } = record?.latest.settings ?? {};
       return {

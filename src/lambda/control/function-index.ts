@@ -14,7 +14,14 @@ import {
 } from "../../store/store.ts";
 import type { FunctionDirectory, FunctionEvent } from "../invoke/directory.ts";
 import type { FunctionVersion } from "../model.ts";
-import { agreeOnQualifier, LATEST, parseFunctionReference, type FunctionReference } from "./function-name.ts";
+import {
+  agreeOnQualifier,
+  LATEST,
+  LATEST_PUBLISHED,
+  parseFunctionReference,
+  type FunctionReference,
+} from "./function-name.ts";
+import { concurrencyMaxOf } from "./managed.ts";
 import {
   FUNCTION_KIND,
   parseVersionKey,
@@ -96,6 +103,7 @@ export class FunctionIndex implements FunctionDirectory {
         : agreeOnQualifier(reference, qualifier, { region, accountId, action: "InvokeFunction" });
     const target = this.#target(reference.name, agreed);
     if (target === undefined) {
+      if (agreed === undefined && this.#entries.get(reference.name)?.stored) throw noPublishedVersion();
       throw resourceNotFound(`Function not found: ${functionArn(region, accountId, reference.name, agreed)}`);
     }
     if (target.state.state !== "Active") throw notInvocable(target.state);
@@ -128,12 +136,10 @@ export class FunctionIndex implements FunctionDirectory {
     return this.#entries.get(name)?.versions.get(number)?.stored;
   }
 
-  /** The published versions, oldest first. */
+  /** The published versions: `$LATEST.PUBLISHED`, then the oldest first. */
   versionsOf(name: string): StoredRecord<VersionRecord>[] {
     const versions = this.#entries.get(name)?.versions.values() ?? [];
-    return [...versions]
-      .map(({ stored }) => stored)
-      .sort((a, b) => Number(a.value.version) - Number(b.value.version));
+    return [...versions].map(({ stored }) => stored).sort((a, b) => (a.key < b.key ? -1 : 1));
   }
 
   /** Names of all functions in ascending order. The array is shared: not to be changed. */
@@ -209,6 +215,9 @@ export class FunctionIndex implements FunctionDirectory {
   #target(name: string, qualifier: string | undefined): Target | undefined {
     const entry = this.#entries.get(name);
     if (!entry?.stored) return undefined;
+    // On Managed Instances the function without a qualifier is what was published last.
+    if (qualifier === undefined && entry.stored.value.latest.settings.managed)
+      return entry.versions.get(LATEST_PUBLISHED)?.target;
     if (qualifier === undefined || qualifier === LATEST) return entry.latest;
     const version = entry.versions.get(qualifier);
     if (version) return version.target;
@@ -309,6 +318,13 @@ export class FunctionIndex implements FunctionDirectory {
   }
 }
 
+function noPublishedVersion(): AwsError {
+  return new AwsError(
+    "NoPublishedVersionException",
+    "The function has no published version: publish one first.",
+  );
+}
+
 function notInvocable(state: FunctionState): AwsError {
   if (state.reasonCode === "InvalidRuntime") {
     return new AwsError("InvalidRuntimeException", state.reason ?? "The runtime is not supported.", {
@@ -344,6 +360,7 @@ export function toFunctionVersion(arn: string, name: string, version: string, bu
       group: settings.logging.group,
     },
     tracingMode: settings.tracingMode,
+    ...(settings.managed && { concurrencyMax: concurrencyMaxOf(settings, settings.managed) }),
     ...(settings.snapStartApplyOn === "PublishedVersions" && version !== LATEST && { snapStart: true }),
     ...(settings.durable && {
       durable: {

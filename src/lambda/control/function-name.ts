@@ -13,12 +13,14 @@ export interface FunctionReference {
 }
 
 export const LATEST = "$LATEST";
+/** The version of a function on Managed Instances that is published again and again, without a number. */
+export const LATEST_PUBLISHED = "$LATEST.PUBLISHED";
 
 /** As AWS prints it in its validation errors. */
 const NAME_PATTERN_TEXT =
-  "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?";
+  "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?";
 const NAME_PATTERN =
-  /^(?:arn:(?:aws[a-zA-Z-]*)?:lambda:)?(?:([a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9-_.]+)(?::(\$LATEST|[a-zA-Z0-9-_]+))?$/;
+  /^(?:arn:(?:aws[a-zA-Z-]*)?:lambda:)?(?:([a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-\d):)?(?:(\d{12}):)?(?:function:)?([a-zA-Z0-9-_.]+)(?::(\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9-_]+))?$/;
 /** The model's longest: NamespacedFunctionName. */
 const NAME_OR_ARN_CHARS_MAX = 256;
 
@@ -82,6 +84,11 @@ export function agreeOnQualifier(
 /** A version's number, as opposed to `$LATEST` or an alias. */
 export function isVersionNumber(qualifier: string): boolean {
   return /^[0-9]+$/.test(qualifier);
+}
+
+/** A version of its own record: a number, or `$LATEST.PUBLISHED`. */
+export function isPublishedVersion(qualifier: string): boolean {
+  return qualifier === LATEST_PUBLISHED || isVersionNumber(qualifier);
 }
 
 export function isAliasName(qualifier: string): boolean {

@@ -53,7 +53,7 @@ export class FunctionStore {
     return this.index.get(name) ?? this.#missing(name, qualifier);
   }
 
-  /** The version that a qualifier means: `$LATEST`, a number or an alias. Throws ResourceNotFoundException. */
+  /** The version that a qualifier means: `$LATEST`, `$LATEST.PUBLISHED`, a number or an alias. Throws ResourceNotFoundException. */
   requireVersion(name: string, qualifier: string | undefined): VersionRecord {
     const { latest, aliases } = this.require(name, qualifier).value;
     if (qualifier === undefined || qualifier === LATEST) return latest;
@@ -62,20 +62,25 @@ export class FunctionStore {
     return this.index.version(name, target)?.value ?? this.#missing(name, qualifier);
   }
 
-  /** Makes a function. Throws ResourceConflictException when there is one of that name. */
+  /** Makes a function; `make` is called again when it has lost a race for another record. Throws ResourceConflictException when there is one of that name. */
   async create(name: string, make: (nextVersion: number) => Mutation): Promise<FunctionRecord> {
-    const retired = await this.#store.get<RetiredRecord>(RETIRED_KIND, name);
-    const { record, also = [] } = make(retired?.value.nextVersion ?? 1);
-    try {
-      await this.#commit([
-        { op: "put", kind: FUNCTION_KIND, key: name, value: record, expect: "absent" },
-        ...also,
-      ]);
-    } catch (error) {
-      if (error instanceof RevisionConflict) throw alreadyExists(name);
-      throw error;
-    }
-    return record;
+    return retryConflicts(
+      async () => {
+        const retired = await this.#store.get<RetiredRecord>(RETIRED_KIND, name);
+        const { record, also = [] } = make(retired?.value.nextVersion ?? 1);
+        try {
+          await this.#commit([
+            { op: "put", kind: FUNCTION_KIND, key: name, value: record, expect: "absent" },
+            ...also,
+          ]);
+        } catch (error) {
+          if (error instanceof RevisionConflict && error.kind === FUNCTION_KIND) throw alreadyExists(name);
+          throw error;
+        }
+        return record;
+      },
+      () => alreadyExists(name),
+    );
   }
 
   /** Changes a function; `decide` is called again, with what is there then, for each race it loses. It may throw AwsError. */

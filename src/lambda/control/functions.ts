@@ -28,21 +28,16 @@ import type { CodeSigning, SignedFunction } from "./code-signing.ts";
 import type { CodeSigningStore } from "./code-signing-store.ts";
 import type { CodeUrls } from "./code-url.ts";
 import type { FunctionCode } from "./code.ts";
-import { invalidFunctionName, isVersionNumber, LATEST } from "./function-name.ts";
+import { invalidFunctionName, isPublishedVersion, LATEST } from "./function-name.ts";
 import { alreadyExists, deleteVersion, type FunctionStore, type Mutation } from "./function-store.ts";
 import { locate, locateUnqualified, show } from "./locate.ts";
 import { page } from "./paging.ts";
 import { forgetQualifier } from "./qualified.ts";
 import { type Build, type FunctionRecord, type VersionRecord } from "./records.ts";
-import {
-  applySettings,
-  checkArchitectures,
-  settingsForCreate,
-  unsupported,
-  type SettingsChecks,
-} from "./settings.ts";
+import { applySettings, checkArchitectures, settingsForCreate, type SettingsChecks } from "./settings.ts";
+import { claimOn } from "./managed.ts";
 import { checkTags } from "./tags.ts";
-import { publish } from "./versions.ts";
+import { publish, publishesTo, type Publication } from "./versions.ts";
 
 export interface FunctionOperationsOptions {
   readonly functions: FunctionStore;
@@ -89,10 +84,9 @@ async function createFunction(
   const configArn = input.CodeSigningConfigArn;
   const target: SignedFunction = { name, shown: input.FunctionName ?? name, configArn };
   await signing.checkLayers(target, settings.layers);
-  using pinned = await code.bringIn(
-    input.Code ?? {},
-    { copies: input.Publish ? 2 : 1, replacedBytes: 0 },
-    (signature) => signing.checkCode(target, signature),
+  const to = publishesTo(input);
+  using pinned = await code.bringIn(input.Code ?? {}, { copies: to ? 2 : 1, replacedBytes: 0 }, (signature) =>
+    signing.checkCode(target, signature),
   );
   await code.checkUnzippedSize(pinned.code, settings.layers);
   const latest: VersionRecord = {
@@ -115,14 +109,22 @@ async function createFunction(
       latest,
       ...(configArn !== undefined && { codeSigningConfigArn: configArn }),
     };
-    return input.Publish ? publish(record, latest, settings.description) : { record };
+    if (to)
+      return publish({ functions, providers: checks.providers, to }, record, latest, settings.description);
+    return { record, also: claimOn(settings, false, checks.providers, functions.index) };
   };
   const create = () => functions.create(name, make);
   const { nextVersion } = await (configArn === undefined
     ? create()
     : codeSigningConfigs.attaching(configArn, create));
-  if (!input.Publish) return show(functions, name, latest, undefined);
-  return show(functions, name, functions.requireVersion(name, String(nextVersion - 1)), undefined);
+  if (!to) return show(functions, name, latest, undefined);
+  const published = functions.requireVersion(name, publishedBy(to, nextVersion));
+  return show(functions, name, published, to === "number" ? undefined : to);
+}
+
+/** The version that a request has published, after which the next number is `nextVersion`. */
+function publishedBy(to: Publication["to"], nextVersion: number): string {
+  return to === "number" ? String(nextVersion - 1) : to;
 }
 
 function newFunctionName(nameOrArn: string, context: RequestContext): string {
@@ -155,12 +157,11 @@ function getFunction(
 }
 
 async function updateCode(
-  { functions, code, signing }: FunctionOperationsOptions,
+  { functions, code, checks, signing }: FunctionOperationsOptions,
   input: UpdateFunctionCodeRequest,
   context: RequestContext,
 ): Promise<FunctionConfiguration> {
   const name = locateUnqualified(input.FunctionName, context, "UpdateFunctionCode");
-  if (input.PublishTo !== undefined) throw unsupported("PublishTo");
   const current = functions.require(name).value;
   // Checked again below, against what the store has then; here so that a hopeless request stores no code.
   functions.checkChangeable(current, input.RevisionId);
@@ -171,9 +172,10 @@ async function updateCode(
   }
   const architecture = checkArchitectures(input.Architectures);
   const target = signedFunction(current, input.FunctionName);
+  const to = publishesTo(input);
   using pinned = await code.bringIn(
     input,
-    { copies: input.Publish ? 2 : 1, replacedBytes: current.latest.code.sizeBytes },
+    { copies: to ? 2 : 1, replacedBytes: current.latest.code.sizeBytes },
     (signature) => signing.checkCode(target, signature),
   );
   await code.checkUnzippedSize(pinned.code, current.latest.settings.layers);
@@ -188,13 +190,14 @@ async function updateCode(
     // What has been checked was checked for the configuration of then.
     if (before.codeSigningConfigArn !== target.configArn) throw functions.updateInProgress(name);
     const updated = rebuilt(before, build(before.latest), functions.clock.nowMs());
-    return input.Publish
-      ? publish(updated, updated.latest, updated.latest.settings.description)
+    const { description } = updated.latest.settings;
+    return to
+      ? publish({ functions, providers: checks.providers, to }, updated, updated.latest, description)
       : { record: updated };
   });
-  if (!input.Publish) return show(functions, name, record.latest, undefined);
-  const number = String(record.nextVersion - 1);
-  return show(functions, name, functions.requireVersion(name, number), number);
+  if (!to) return show(functions, name, record.latest, undefined);
+  const published = publishedBy(to, record.nextVersion);
+  return show(functions, name, functions.requireVersion(name, published), published);
 }
 
 function signedFunction(
@@ -224,7 +227,10 @@ async function updateConfiguration(
       throw functions.updateInProgress(name);
     }
     const build: Build = { buildId: newUuid(), settings, code: before.latest.code };
-    return { record: rebuilt(before, build, functions.clock.nowMs()) };
+    return {
+      record: rebuilt(before, build, functions.clock.nowMs()),
+      also: claimOn(settings, false, checks.providers, functions.index),
+    };
   });
   return show(functions, name, record.latest, undefined);
 }
@@ -255,7 +261,7 @@ async function deleteFunction(
     await functions.remove(name);
     return { StatusCode: 204 };
   }
-  if (!isVersionNumber(qualifier)) {
+  if (!isPublishedVersion(qualifier)) {
     throw invalidParameterValue("Deletion of aliases is not currently supported.");
   }
   await functions.change(name, (before) => {

@@ -6,9 +6,10 @@ import type {
   LastUpdateStatusReasonCode,
   Runtime,
 } from "@aws-sdk/client-lambda";
-import { functionArn } from "../../kernel/arn.ts";
+import { capacityProviderArn, functionArn } from "../../kernel/arn.ts";
 import { showSignature } from "./code-signing.ts";
-import type { AliasRecord, FunctionSettings, VersionRecord } from "./records.ts";
+import { concurrencyMaxOf } from "./managed.ts";
+import type { AliasRecord, VersionRecord } from "./records.ts";
 
 export interface ConfigurationView {
   readonly region: string;
@@ -38,7 +39,7 @@ export function toConfiguration(view: ConfigurationView): FunctionConfiguration 
     CodeSha256: code.sha256Base64,
     Version: version.version,
     ...showSignature(code.signature),
-    ...optionalSettings(settings),
+    ...optionalSettings(view),
     TracingConfig: { Mode: settings.tracingMode },
     RevisionId: version.revisionId,
     PackageType: "Zip",
@@ -58,8 +59,9 @@ export function toConfiguration(view: ConfigurationView): FunctionConfiguration 
   };
 }
 
-function optionalSettings(settings: FunctionSettings): Partial<FunctionConfiguration> {
-  const { environment, layers, vpc, deadLetterTargetArn, kmsKeyArn, durable } = settings;
+function optionalSettings({ region, accountId, version }: ConfigurationView): Partial<FunctionConfiguration> {
+  const { settings } = version;
+  const { environment, layers, vpc, deadLetterTargetArn, kmsKeyArn, durable, managed } = settings;
   return {
     ...(Object.keys(environment).length > 0 && { Environment: { Variables: { ...environment } } }),
     ...(layers.length > 0 && {
@@ -75,6 +77,15 @@ function optionalSettings(settings: FunctionSettings): Partial<FunctionConfigura
       DurableConfig: {
         ExecutionTimeout: durable.executionTimeoutS,
         RetentionPeriodInDays: durable.retentionDays,
+      },
+    }),
+    ...(managed && {
+      CapacityProviderConfig: {
+        LambdaManagedInstancesCapacityProviderConfig: {
+          CapacityProviderArn: capacityProviderArn(region, accountId, managed.provider),
+          PerExecutionEnvironmentMaxConcurrency: concurrencyMaxOf(settings, managed),
+          ExecutionEnvironmentMemoryGiBPerVCpu: managed.memoryGibPerVcpu,
+        },
       },
     }),
     ...(vpc && {

@@ -28,7 +28,7 @@ import { newUuid } from "../../kernel/ids.ts";
 import { RESOURCE_POLICY_BYTES_MAX } from "../../limits.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import { putVersion, type FunctionStore, type Mutation } from "./function-store.ts";
-import { isVersionNumber, LATEST } from "./function-name.ts";
+import { isPublishedVersion, LATEST } from "./function-name.ts";
 import { locate } from "./locate.ts";
 import type { FunctionRecord } from "./records.ts";
 import { withoutQualified } from "./qualified.ts";
@@ -158,7 +158,7 @@ function withNewRevision(
   qualifier: string | undefined,
 ): Mutation {
   if (qualifier === undefined || qualifier === LATEST) return functions.touched(record);
-  if (isVersionNumber(qualifier)) {
+  if (isPublishedVersion(qualifier)) {
     const stored = functions.index.version(record.name, qualifier);
     return {
       record,

@@ -16,6 +16,7 @@ import { sharesOf } from "./concurrency-feed.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { isVersionNumber, LATEST } from "./function-name.ts";
 import { locate, locateUnqualified } from "./locate.ts";
+import { refuseManaged } from "./managed.ts";
 import { formatLambdaTime } from "./output.ts";
 import { page } from "./paging.ts";
 import type { Provisioning } from "./ports.ts";
@@ -45,6 +46,7 @@ export function provisionedOperations(options: ProvisionedOptions): Record<strin
       };
       return account.oneAtATime(async () => {
         const record = await functions.change(name, (before) => {
+          refuseManaged(before, "Provisioned concurrency");
           const record = withProvisioned(before, config);
           checkTarget(functions, before, qualifier);
           checkProvisionable(functions, record, qualifier);

@@ -4,7 +4,7 @@
  */
 import type { FunctionRecord } from "./records.ts";
 
-const QUALIFIED = ["eventInvoke", "policies", "runtimeManagement", "provisioned", "urls"] as const;
+const QUALIFIED = ["eventInvoke", "policies", "runtimeManagement", "provisioned", "scaling", "urls"] as const;
 
 export type QualifiedMember = (typeof QUALIFIED)[number];
 

@@ -21,7 +21,7 @@ export interface FunctionRecord {
   readonly tags: Readonly<Record<string, string>>;
   /** In ascending order of their names. */
   readonly aliases: readonly AliasRecord[];
-  /** Numbers of the published versions that there are, ascending: aliases are checked against them. */
+  /** The published versions that there are, numbers ascending, `$LATEST.PUBLISHED` first: aliases are checked against them. */
   readonly versions: readonly string[];
   /** The number that the next published version gets. */
   readonly nextVersion: number;
@@ -36,6 +36,8 @@ export interface FunctionRecord {
   readonly reservedConcurrency?: number;
   /** Provisioned concurrency, one per version or alias that has any, in ascending order of qualifiers. */
   readonly provisioned?: readonly ProvisionedRecord[];
+  /** Bounds of the environments of versions on Managed Instances, one per version for which they are configured. */
+  readonly scaling?: readonly ScalingRecord[];
   /** Function URLs: of $LATEST and of aliases, in ascending order of qualifiers. */
   readonly urls?: readonly FunctionUrlRecord[];
   /** Whose signatures new code and layers must have. */
@@ -55,7 +57,7 @@ export interface Build {
 }
 
 export interface VersionRecord extends Build {
-  /** `$LATEST` or a number. */
+  /** `$LATEST`, `$LATEST.PUBLISHED` or a number. */
   readonly version: string;
   /** The wire's RevisionId. */
   readonly revisionId: string;
@@ -68,7 +70,8 @@ export interface VersionRecord extends Build {
 }
 
 export interface FunctionState {
-  readonly state: "Pending" | "Active" | "Failed";
+  /** ActiveNonInvocable: `$LATEST` of a function on Managed Instances. Deactivated: scaled to no environment at all. */
+  readonly state: "Pending" | "Active" | "Failed" | "ActiveNonInvocable" | "Deactivated";
   readonly reason?: string;
   readonly reasonCode?: "Creating" | "InvalidRuntime" | "InternalError";
 }
@@ -116,11 +119,21 @@ export interface FunctionSettings {
   readonly kmsKeyArn?: string;
   /** Set at creation or never. */
   readonly durable?: DurableRecord;
+  /** The function runs on Managed Instances, for its whole life. */
+  readonly managed?: ManagedRecord;
 }
 
 export interface DurableRecord {
   readonly executionTimeoutS: number;
   readonly retentionDays: number;
+}
+
+export interface ManagedRecord {
+  /** Name of the capacity provider. */
+  readonly provider: string;
+  /** Invocations at once in one environment; missing: by runtime and vCPUs. */
+  readonly concurrencyMax?: number;
+  readonly memoryGibPerVcpu: number;
 }
 
 export interface LayerReference {
@@ -159,6 +172,14 @@ export interface ProvisionedRecord {
   /** At least 1. */
   readonly count: number;
   readonly lastModifiedMs: number;
+}
+
+export interface ScalingRecord {
+  /** A version's number or `$LATEST.PUBLISHED`. */
+  readonly qualifier: string;
+  /** Environments; at least one of the two is given. */
+  readonly min?: number;
+  readonly max?: number;
 }
 
 export interface FunctionUrlRecord {
@@ -206,12 +227,13 @@ export type StoredFunction = StoredRecord<FunctionRecord>;
 
 const VERSION_DIGITS = 10;
 
-/** Versions of one function lie together, in numeric order. No function name has a colon. */
+/** Versions of one function lie together: `$LATEST.PUBLISHED`, then in numeric order. No function name has a colon. */
 export function versionKey(name: string, version: string): string {
   return `${name}:${version.padStart(VERSION_DIGITS, "0")}`;
 }
 
 export function parseVersionKey(key: string): { name: string; version: string } {
   const colon = key.indexOf(":");
-  return { name: key.slice(0, colon), version: String(Number(key.slice(colon + 1))) };
+  const version = key.slice(colon + 1);
+  return { name: key.slice(0, colon), version: version.startsWith("$") ? version : String(Number(version)) };
 }

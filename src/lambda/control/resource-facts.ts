@@ -1,6 +1,7 @@
-/** What authorisation asks about functions, layers and code signing configurations: their policies and tags, from memory. */
+/** What authorisation asks about functions, layers, capacity providers and code signing: their policies and tags, from memory. */
 import type { ResourceFacts } from "../../iam/ports.ts";
 import { functionArn } from "../../kernel/arn.ts";
+import type { CapacityProviders } from "./capacity-provider-store.ts";
 import type { CodeSigningStore } from "./code-signing-store.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import type { LayerStore } from "./layer-store.ts";
@@ -10,9 +11,11 @@ export function lambdaFacts(
   index: FunctionIndex,
   layers: LayerStore,
   codeSigningConfigs: CodeSigningStore,
+  providers: CapacityProviders,
   { region, accountId }: { readonly region: string; readonly accountId: string },
 ): ResourceFacts {
   const functions = functionArn(region, accountId, "");
+  const providersPrefix = providers.arnOf("");
   const layersPrefix = layers.layerArn("");
   /** A function's name and qualifier. */
   const split = (arn: string) => {
@@ -33,9 +36,13 @@ export function lambdaFacts(
       },
     },
     tags: {
-      // Versions and aliases have their function's.
-      tagsOf: (arn) =>
-        arn.startsWith(functions) ? index.get(split(arn).name)?.value.tags : codeSigningConfigs.tagsOf(arn),
+      tagsOf(arn) {
+        if (arn.startsWith(providersPrefix)) return providers.get(providers.nameOf(arn))?.value.tags;
+        // Versions and aliases have their function's.
+        return arn.startsWith(functions)
+          ? index.get(split(arn).name)?.value.tags
+          : codeSigningConfigs.tagsOf(arn);
+      },
     },
   };
 }

@@ -17,6 +17,8 @@ import {
   ENVIRONMENT_VARIABLES_BYTES_MAX,
   EPHEMERAL_STORAGE_MB_MAX,
   EPHEMERAL_STORAGE_MB_MIN,
+  MANAGED_MEMORY_MB_MAX,
+  MANAGED_MEMORY_MB_MIN,
   MEMORY_MB_DEFAULT,
   MEMORY_MB_MAX,
   MEMORY_MB_MIN,
@@ -25,7 +27,9 @@ import {
   TIMEOUT_S_MIN,
 } from "../../limits.ts";
 import { missingPermission } from "../invoke/destination-permissions.ts";
+import type { CapacityProviders } from "./capacity-provider-store.ts";
 import { resolveLayers } from "./layers.ts";
+import { applyManaged, checkManaged } from "./managed.ts";
 import type { LayerResolver, RoleChecker } from "./ports.ts";
 import type { DurableRecord, FunctionSettings, LoggingRecord, VpcRecord } from "./records.ts";
 import { RESERVED_VARIABLES } from "../runtimes/environment-variables.ts";
@@ -34,6 +38,7 @@ import { checkRuntime, checkSnapStart } from "./runtime-ids.ts";
 export interface SettingsChecks {
   readonly roles: RoleChecker;
   readonly layers: LayerResolver;
+  readonly providers: CapacityProviders;
   readonly region: string;
   readonly accountId: string;
 }
@@ -68,21 +73,30 @@ export async function settingsForCreate(
     role,
     description: "",
     timeoutS: TIMEOUT_S_DEFAULT,
-    memoryMb: MEMORY_MB_DEFAULT,
+    memoryMb: input.CapacityProviderConfig ? MANAGED_MEMORY_MB_MIN : MEMORY_MB_DEFAULT,
     ephemeralStorageMb: EPHEMERAL_STORAGE_MB_MIN,
     environment: {},
     layers: [],
-    logging: { format: "Text", group: `/aws/lambda/${name}` },
+    logging: {
+      ...(input.CapacityProviderConfig
+        ? { format: "JSON", applicationLevel: "INFO", systemLevel: "INFO" }
+        : { format: "Text" }),
+      group: `/aws/lambda/${name}`,
+    },
     tracingMode: "PassThrough",
     architecture: "x86_64",
     snapStartApplyOn: "None",
   };
-  if (!input.DurableConfig) return applySettings(defaults, input, checks);
-  const durable = {
+  const managed = applyManaged(undefined, input, checks.providers);
+  const durable = input.DurableConfig && {
     executionTimeoutS: DURABLE_EXECUTION_TIMEOUT_S_DEFAULT,
     retentionDays: DURABLE_RETENTION_DAYS_DEFAULT,
   };
-  return applySettings({ ...defaults, durable }, input, checks);
+  return applySettings(
+    { ...defaults, ...(durable && { durable }), ...(managed && { managed }) },
+    input,
+    checks,
+  );
 }
 
 /** The settings after the request. Throws AwsError. */
@@ -92,7 +106,9 @@ export async function applySettings(
   checks: SettingsChecks,
 ): Promise<FunctionSettings> {
   refuseUnsupported(input);
-  if (input.MemorySize !== undefined) checkMemory(input.MemorySize);
+  const managed = applyManaged(before, input, checks.providers);
+  if (input.MemorySize !== undefined)
+    checkMemory(input.MemorySize, managed ? MANAGED_MEMORY_MB_MAX : MEMORY_MB_MAX);
   checkRange("timeout", input.Timeout, TIMEOUT_S_MIN, TIMEOUT_S_MAX);
   checkRange(
     "ephemeralStorage.size",
@@ -117,7 +133,7 @@ export async function applySettings(
   if (input.Runtime !== undefined) checkRuntime(runtime);
   const snapStartApplyOn = input.SnapStart?.ApplyOn ?? before.snapStartApplyOn;
   if (snapStartApplyOn === "PublishedVersions") checkSnapStart(runtime);
-  return {
+  const after: FunctionSettings = {
     runtime,
     handler: input.Handler ?? before.handler,
     role: input.Role ?? before.role,
@@ -139,7 +155,10 @@ export async function applySettings(
     ...optional("kmsKeyArn", input.KMSKeyArn, before),
     ...applyVpc(before.vpc, input.VpcConfig),
     ...((durable ?? before.durable) && { durable: durable ?? before.durable }),
+    ...(managed && { managed }),
   };
+  if (managed) checkManaged(after, managed, checks.providers);
+  return after;
 }
 
 /** The member after the request: the empty string removes it. */
@@ -152,12 +171,12 @@ function optional<K extends "deadLetterTargetArn" | "kmsKeyArn">(
   return value === undefined || value === "" ? {} : ({ [member]: value } as { [P in K]: string });
 }
 
-function checkMemory(memoryMb: number): void {
-  if (memoryMb < MEMORY_MB_MIN) checkRange("memorySize", memoryMb, MEMORY_MB_MIN, MEMORY_MB_MAX);
-  if (memoryMb > MEMORY_MB_MAX) {
+function checkMemory(memoryMb: number, memoryMbMax: number): void {
+  if (memoryMb < MEMORY_MB_MIN) checkRange("memorySize", memoryMb, MEMORY_MB_MIN, memoryMbMax);
+  if (memoryMb > memoryMbMax) {
     // The model's maximum is that of Managed Instances; Lambda checks its own afterwards and in other words.
     throw validationError(
-      `'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to ${MEMORY_MB_MAX}`,
+      `'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to ${memoryMbMax}`,
     );
   }
 }
@@ -296,9 +315,7 @@ function applyVpc(before: VpcRecord | undefined, input: VpcConfig | undefined): 
 /** What would change how a function runs and is not there: better refused than silently left out. */
 function refuseUnsupported(input: Partial<CreateFunctionRequest>): void {
   if (input.FileSystemConfigs && input.FileSystemConfigs.length > 0) throw unsupported("FileSystemConfigs");
-  if (input.CapacityProviderConfig) throw unsupported("CapacityProviderConfig");
   if (input.TenancyConfig) throw unsupported("TenancyConfig");
-  if (input.PublishTo !== undefined) throw unsupported("PublishTo");
   if (input.PackageType === "Image" && input.CodeSigningConfigArn !== undefined) {
     throw invalidParameterValue("Code signing is not supported for functions created with container images.");
   }

@@ -13,6 +13,7 @@ import type { Store } from "../../store/store.ts";
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
 import type { CodeSigningStore } from "./code-signing-store.ts";
 import { agreeOnQualifier, parseFunctionReference } from "./function-name.ts";
+import type { CapacityProviders } from "./capacity-provider-store.ts";
 import type { FunctionStore } from "./function-store.ts";
 import { changeMapping, requireMapping } from "./mapping-store.ts";
 import { unsupported } from "./settings.ts";
@@ -32,6 +33,7 @@ export function tagOperations(
   functions: FunctionStore,
   store: Store,
   codeSigningConfigs: CodeSigningStore,
+  providers: CapacityProviders,
 ): Record<string, OperationHandler> {
   const change = async (
     resource: Tagged,
@@ -41,6 +43,8 @@ export function tagOperations(
       await changeMapping(store, resource.uuid, (before) => ({ ...before, tags: decide(before.tags) }));
     } else if (resource.type === "code-signing-config") {
       await codeSigningConfigs.change(resource.arn, (before) => ({ ...before, tags: decide(before.tags) }));
+    } else if (resource.type === "provider") {
+      await providers.change(resource.name, (before) => ({ ...before, tags: decide(before.tags) }));
     } else {
       await functions.change(resource.name, (before) =>
         functions.touched({ ...before, tags: decide(before.tags) }),
@@ -53,6 +57,8 @@ export function tagOperations(
         return functions.require(resource.name).value.tags;
       case "mapping":
         return (await requireMapping(store, resource.uuid)).value.tags;
+      case "provider":
+        return providers.require(resource.name).value.tags;
       case "code-signing-config":
         return (await codeSigningConfigs.require(resource.arn)).value.tags;
       default:
@@ -61,12 +67,12 @@ export function tagOperations(
   };
   return {
     async ListTags(input: ListTagsRequest, context): Promise<ListTagsResponse> {
-      const resource = taggedResource(input.Resource, context, "ListTags");
+      const resource = taggedResource(input.Resource, context, "ListTags", providers);
       return { Tags: { ...(await tagsOf(resource)) } };
     },
 
     async TagResource(input: TagResourceRequest, context): Promise<Record<string, never>> {
-      const resource = taggedResource(input.Resource, context, "TagResource");
+      const resource = taggedResource(input.Resource, context, "TagResource", providers);
       const added = input.Tags ?? {};
       if (Object.keys(added).length === 0) {
         throw invalidParameterValue("An error occurred and the request cannot be processed.");
@@ -80,7 +86,7 @@ export function tagOperations(
     },
 
     async UntagResource(input: UntagResourceRequest, context): Promise<Record<string, never>> {
-      const resource = taggedResource(input.Resource, context, "UntagResource");
+      const resource = taggedResource(input.Resource, context, "UntagResource", providers);
       const removed = new Set(input.TagKeys ?? []);
       if (removed.size === 0) {
         throw validationError(
@@ -98,10 +104,16 @@ export function tagOperations(
 type Tagged =
   | { readonly type: "function"; readonly name: string }
   | { readonly type: "mapping"; readonly uuid: string }
+  | { readonly type: "provider"; readonly name: string }
   | { readonly type: "code-signing-config"; readonly arn: string };
 
 /** What a tag operation's ARN means. */
-function taggedResource(resource: string | undefined, context: RequestContext, action: string): Tagged {
+function taggedResource(
+  resource: string | undefined,
+  context: RequestContext,
+  action: string,
+  providers: CapacityProviders,
+): Tagged {
   const arn = resource === undefined ? undefined : parseArn(resource);
   if (resource === undefined || arn?.service !== "lambda") {
     throw validationError(
@@ -111,6 +123,7 @@ function taggedResource(resource: string | undefined, context: RequestContext, a
   const [type, id] = arn.resource.split(":");
   if (type === "code-signing-config") return { type, arn: resource };
   if (type === "event-source-mapping") return { type: "mapping", uuid: id ?? "" };
+  if (type === "capacity-provider") return { type: "provider", name: providers.nameOf(resource) };
   if (type !== "function") throw unsupported(`Tagging a resource of type ${type}`);
   const reference = parseFunctionReference(resource);
   const { region, accountId, principal } = context;

@@ -12,7 +12,7 @@ export interface FunctionDirectory {
    *
    * Throws AwsError in Lambda's words: ValidationException (not a function name), InvalidParameterValueException (two
    * qualifiers that differ), ResourceNotFoundException, AccessDeniedException (another account's function),
-   * ResourceConflictException (state Pending or Failed), InvalidRuntimeException (this host lacks the runtime).
+   * NoPublishedVersionException (on Managed Instances), ResourceConflictException (state Pending, Failed, …), InvalidRuntimeException (this host lacks the runtime).
    */
   resolve(nameOrArn: string, qualifier: string | undefined): FunctionVersion;
 
@@ -25,7 +25,7 @@ export interface FunctionEvent {
   readonly kind: "changed" | "deleted";
   /** Unqualified. */
   readonly functionArn: string;
-  /** `$LATEST` or a number. */
+  /** `$LATEST`, a number, or `$LATEST.PUBLISHED`. */
   readonly version: string;
   /** FunctionVersion.revisionId: the new one when changed, the last one when deleted. */
   readonly revisionId: string;

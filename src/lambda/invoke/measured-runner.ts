@@ -40,7 +40,7 @@ export class MeasuredRunner implements Runner {
   }
 }
 
-const VERSION = /^(?:\$LATEST|\d+)$/;
+const VERSION = /^(?:\$LATEST(?:\.PUBLISHED)?|\d+)$/;
 
 /** `invokedArn` is the function's ARN, with a colon and a qualifier when the caller named one. */
 export function dimensionsOf(

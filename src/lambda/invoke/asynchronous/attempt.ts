@@ -58,7 +58,7 @@ export async function attempt(
   if (settings.isSuspended) return ended(event, "ZeroReservedConcurrency", failure(429, SUSPENDED));
   let version: FunctionVersion | undefined;
   try {
-    version = directory.resolve(event.functionArn, event.qualifier ?? "$LATEST");
+    version = directory.resolve(event.functionArn, event.qualifier);
     const outcome = await runner.run(version, invocationOf(event), "queue");
     record(options.meter, version, outcome);
     return judge(options, event, settings, version, outcome);
