@@ -306,6 +306,35 @@ test("metric math and searches are evaluated, labelled and paged", async (t) => 
     });
 });
 
+test("searches of one request find 500 time series, and the answer says that there are more", async (t) => {
+  const client = await start(t);
+  const metric = (number: number) => ({
+    MetricName: "many",
+    Dimensions: [{ Name: "number", Value: `${number}` }],
+    Timestamp: at(0),
+    Value: 1,
+  });
+  await put(client, ...Array.from({ length: 600 }, (_, number) => metric(number)));
+  const search = (Id: string, Stat: string) => ({ Id, Expression: `SUM(SEARCH('many', '${Stat}', 60))` });
+  const input = { StartTime: at(0), EndTime: at(1) };
+  const answer = await client.send(
+    new GetMetricDataCommand({ ...input, MetricDataQueries: [search("a", "Sum"), search("b", "Average")] }),
+  );
+  assert.deepEqual(
+    answer.MetricDataResults?.map(({ Values }) => Values),
+    [[500], []],
+  );
+  assert.equal(answer.Messages?.[0]?.Code, "MaxMetricsExceeded");
+  const MetricDataQueries = Array.from({ length: 101 }, (_, number) => ({
+    Id: `s${number}`,
+    Expression: `SEARCH('none${number}', 'Sum', 60)`,
+  }));
+  await assert.rejects(
+    client.send(new GetMetricDataCommand({ ...input, MetricDataQueries })),
+    /at most 100 searches/,
+  );
+});
+
 test("alarms look at metric math, and at other alarms", async (t) => {
   const client = await start(t);
   const stat = (MetricName: string) => ({ Metric: { Namespace, MetricName }, Period: 60, Stat: "Sum" });

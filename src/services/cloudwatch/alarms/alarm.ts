@@ -132,7 +132,16 @@ export interface Watch {
   readonly statistic: string | undefined;
 }
 
+/** Of settings that are kept: they are looked at every few seconds, and never change. */
+const watches = new WeakMap<AlarmRecord["settings"], Watch>();
+
 export function watchOf(settings: AlarmRecord["settings"]): Watch {
+  let watch = watches.get(settings);
+  if (!watch) watches.set(settings, (watch = newWatch(settings)));
+  return watch;
+}
+
+function newWatch(settings: AlarmRecord["settings"]): Watch {
   if (settings.Metrics) {
     const queries = parseQueries(settings.Metrics, "Metrics");
     const watched = queries.find(({ isReturned }) => isReturned);

@@ -2,7 +2,7 @@
 import type { CompositeAlarm, PutCompositeAlarmInput } from "@aws-sdk/client-cloudwatch";
 import { validationError } from "../../../errors.ts";
 import { actionsShape, checkActions, type AlarmCommon, type AlarmRecord } from "./alarm.ts";
-import { alarmNameOf, parseRule } from "./rule.ts";
+import { alarmNameOf, parseRule, type AlarmRule } from "./rule.ts";
 import type { AlarmState } from "./verdict.ts";
 
 export interface CompositeRecord extends AlarmCommon {
@@ -36,32 +36,51 @@ export function checkComposite(input: PutCompositeAlarmInput, find: AlarmLookUp)
     );
 }
 
+/** Of settings that are kept: they are looked at every few seconds, and never change. */
+const rules = new WeakMap<CompositeRecord["settings"], AlarmRule>();
+
+function ruleOf({ settings }: CompositeRecord): AlarmRule {
+  let rule = rules.get(settings);
+  if (!rule) rules.set(settings, (rule = parseRule(settings.AlarmRule ?? "")));
+  return rule;
+}
+
 /** Names of the alarms that it looks at, its suppressor too. */
-export function dependenciesOf({ settings }: CompositeRecord): Set<string> {
-  const names = new Set(parseRule(settings.AlarmRule ?? "").children);
-  if (settings.ActionsSuppressor !== undefined) names.add(alarmNameOf(settings.ActionsSuppressor));
-  return names;
+export function dependenciesOf(composite: CompositeRecord): ReadonlySet<string> {
+  const { children } = ruleOf(composite);
+  const { ActionsSuppressor: suppressor } = composite.settings;
+  return suppressor === undefined ? children : new Set([...children, alarmNameOf(suppressor)]);
 }
 
 /** Each after those that it looks at. What is part of a circle, or looks at one, is left out: it is not judged. */
 export function judgingOrder(composites: readonly CompositeRecord[]): CompositeRecord[] {
-  const waiting = new Map(composites.map((composite) => [composite.name, composite] as const));
-  const order: CompositeRecord[] = [];
-  for (let isMoving = true; isMoving;) {
-    isMoving = false;
-    for (const composite of waiting.values()) {
-      if ([...dependenciesOf(composite)].some((name) => waiting.has(name))) continue;
-      waiting.delete(composite.name);
-      order.push(composite);
-      isMoving = true;
+  const names = new Set(composites.map(({ name }) => name));
+  const parents = new Map<string, CompositeRecord[]>();
+  /** How many of those that each looks at are still to come. */
+  const missing = new Map<string, number>();
+  for (const composite of composites) {
+    const children = [...dependenciesOf(composite)].filter((name) => names.has(name));
+    missing.set(composite.name, children.length);
+    for (const child of children) {
+      const known = parents.get(child);
+      if (known) known.push(composite);
+      else parents.set(child, [composite]);
+    }
+  }
+  const order = composites.filter(({ name }) => missing.get(name) === 0);
+  for (const { name } of order) {
+    for (const parent of parents.get(name) ?? []) {
+      const left = (missing.get(parent.name) ?? 0) - 1;
+      missing.set(parent.name, left);
+      if (left === 0) order.push(parent);
     }
   }
   return order;
 }
 
 /** The state that the rule leads to. */
-export function stateOfRule({ settings }: CompositeRecord, find: AlarmLookUp): AlarmState {
-  return parseRule(settings.AlarmRule ?? "").holds((name) => find(name)?.state) ? "ALARM" : "OK";
+export function stateOfRule(composite: CompositeRecord, find: AlarmLookUp): AlarmState {
+  return ruleOf(composite).holds((name) => find(name)?.state) ? "ALARM" : "OK";
 }
 
 /** Why it changed: the child that changed last. */
@@ -70,9 +89,7 @@ export function reasonOf(
   find: AlarmLookUp,
   arnOf: (name: string) => string,
 ): { reason: string; reasonData: string } {
-  const children = [...parseRule(composite.settings.AlarmRule ?? "").children].flatMap(
-    (name) => find(name) ?? [],
-  );
+  const children = [...ruleOf(composite).children].flatMap((name) => find(name) ?? []);
   const [last] = children.toSorted((a, b) => b.stateMs - a.stateMs);
   if (!last) return { reason: "The alarm rule does not look at any alarm", reasonData: "" };
   const timestamp = new Date(last.stateMs).toISOString();

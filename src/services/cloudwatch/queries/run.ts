@@ -37,6 +37,9 @@ export interface QueryAnswer {
 
 const PERIOD_S_DEFAULT = 60;
 
+/** Different searches of one request [docs: search-expression-syntax]; what they find is ARRAY_SERIES_MAX in all. */
+const SEARCHES_MAX = 100;
+
 /** Throws ValidationError for what is wrong with an expression. */
 export async function runQueries(queries: readonly DataQuery[], context: QueryContext): Promise<QueryAnswer> {
   const expressions = queries.filter((query) => query.kind === "expression");
@@ -113,6 +116,7 @@ async function runSearches(
   context: QueryContext,
 ): Promise<{ found: ReadonlyMap<string, readonly Series[]>; isCut: boolean }> {
   const found = new Map<string, readonly Series[]>();
+  let left = ARRAY_SERIES_MAX;
   let isCut = false;
   for (const query of expressions) {
     for (const node of nodesOf(query.expression)) {
@@ -120,11 +124,14 @@ async function runSearches(
       const call = inExpression(query.id, () => searchCall(node.args));
       const key = searchKey(call);
       if (found.has(key)) continue;
+      if (found.size === SEARCHES_MAX)
+        throw validationError(`A request can have at most ${SEARCHES_MAX} searches.`);
       const queries = inExpression(query.id, () => searched(call, query.periodS ?? periodS, context));
-      isCut ||= queries.length > ARRAY_SERIES_MAX;
+      isCut ||= queries.length > left;
       const series: Series[] = [];
-      for (const wanted of queries.slice(0, ARRAY_SERIES_MAX))
+      for (const wanted of queries.slice(0, left))
         series.push(await readSeries(context.metrics, wanted, context.grid(wanted.periodS)));
+      left -= series.length;
       found.set(key, distinguish(series));
     }
   }
