@@ -105,7 +105,7 @@ export const DURABLE_PAGE_ITEMS_MAX = 1000;
 export const DURABLE_PAGE_BYTES_MAX = 5 * MIB;
 /** Events of an execution's history, above all those of invocations that failed and are repeated. Ours. */
 export const DURABLE_EVENTS_MAX = 30_000;
-/** Executions that have not ended, all functions together: about 300 bytes of memory each. Ours; AWS: 5 million. */
+/** Executions that have not ended, all functions together: some 500 bytes of memory each. Ours; AWS: 5 million. */
 export const DURABLE_EXECUTIONS_OPEN_MAX = 200_000;
 /** Executions whose function runs at once without a caller that waits; never more than half of the concurrency. Ours. */
 export const DURABLE_RUNNING_MAX = 100;

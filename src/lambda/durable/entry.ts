@@ -26,24 +26,42 @@ export interface RunningInvocation {
 
 export class Entry {
   readonly key: string;
-  readonly functionName: string;
-  readonly identity: string;
   /** When it goes on by itself, as the timers know it. */
   dueMs = Infinity;
   state: "waiting" | "queued" | "running" = "waiting";
   invocation: RunningInvocation | undefined;
   /** Its function was deleted: nothing of it is on disk, and nothing is to come there. */
   isRemoved = false;
-  /** Synchronous callers. */
-  waiters: Deferred<Ended>[] = [];
+  #waiters: Deferred<Ended>[] | undefined;
   #execution: Execution | undefined;
-  #tail: Promise<unknown> = Promise.resolve();
+  /** Undefined while nobody works on it. */
+  #tail: Promise<unknown> | undefined;
   #users = 0;
 
-  constructor(key: string, identity: string) {
+  constructor(key: string) {
     this.key = key;
-    this.functionName = key.slice(0, key.indexOf("/"));
-    this.identity = identity;
+  }
+
+  get functionName(): string {
+    return this.key.slice(0, this.key.indexOf("/"));
+  }
+
+  /** Whether a synchronous caller waits for its end. */
+  get isAwaited(): boolean {
+    return this.#waiters !== undefined;
+  }
+
+  /** A synchronous caller waits. */
+  await(waiter: Deferred<Ended>): void {
+    this.#waiters ??= [];
+    this.#waiters.push(waiter);
+  }
+
+  /** Those who wait; from now on they are the caller's to tell. */
+  takeWaiters(): readonly Deferred<Ended>[] {
+    const waiters = this.#waiters ?? [];
+    this.#waiters = undefined;
+    return waiters;
   }
 
   /**
@@ -87,7 +105,9 @@ export class Entry {
 
   /** Lets go of what nobody works on. */
   release(): void {
-    if (this.#users === 0 && this.state !== "running") this.#execution = undefined;
+    if (this.#users > 0) return;
+    this.#tail = undefined;
+    if (this.state !== "running") this.#execution = undefined;
   }
 
   /** What memory has is not what the disk has: the next one reads it again. */

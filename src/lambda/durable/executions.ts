@@ -101,7 +101,7 @@ export class DurableExecutions {
     const { directory, settings, clock } = this.#options;
     for await (const { key, value } of this.disk.all<OpenRecord>(OPEN_KIND)) {
       const { identity, dueMs, hasChained } = value;
-      const entry = new Entry(key, identity);
+      const entry = new Entry(key);
       this.#entries.set(key, entry);
       if (settings.identity(entry.functionName) !== identity) this.#orphaned(entry);
       else {
@@ -123,8 +123,8 @@ export class DurableExecutions {
     this.#slots.stop();
     this.#firing.stop();
     this.#retention.stop();
-    for (const { waiters } of this.#entries.values())
-      for (const waiter of waiters.splice(0)) waiter.reject(stopping());
+    for (const entry of this.#entries.values())
+      for (const waiter of entry.takeWaiters()) waiter.reject(stopping());
   }
 
   /** Resolves when everything is put down. Call it after `stop`, when the runner has ended. */
@@ -151,10 +151,12 @@ export class DurableExecutions {
   async run(request: StartRequest): Promise<Ended & { readonly arn: string }> {
     checkInvocable(request.version, request.invocation.invokedFunctionArn);
     const waiter = deferred<Ended>();
-    const { key, arn } = await this.#begin(request, (entry) => entry.waiters.push(waiter));
-    const entry = this.#entries.get(key);
-    if (!entry) return { ...(await this.ended(key)), arn };
-    if (!entry.waiters.includes(waiter)) entry.waiters.push(waiter);
+    const { key, arn, execution } = await this.#begin(request, (entry) => entry.await(waiter));
+    if (!execution) {
+      const entry = this.#entries.get(key);
+      if (!entry) return { ...(await this.ended(key)), arn };
+      entry.await(waiter);
+    }
     return { ...(await waiter.promise), arn };
   }
 
@@ -204,7 +206,7 @@ export class DurableExecutions {
     const { record, root } = execution;
     this.#timers.arm(entry, Infinity);
     this.#entries.delete(entry.key);
-    for (const waiter of entry.waiters.splice(0)) waiter.resolve({ record, root });
+    for (const waiter of entry.takeWaiters()) waiter.resolve({ record, root });
     countEnd(this.#options.metrics, record);
     this.#retention.expect(record);
     if (record.parent) this.#track(this.#tellParent({ record, root }));
@@ -224,7 +226,7 @@ export class DurableExecutions {
       this.#track(work);
       return work;
     };
-    if (entry.waiters.length > 0) void drive();
+    if (entry.isAwaited) void drive();
     else this.#slots.submit(entry.functionName, drive);
   }
 
@@ -240,7 +242,7 @@ export class DurableExecutions {
     });
     if (!started.execution) return started;
     this.#options.metrics.count("DurableExecutionStarted", { functionName: name }, 1, "Count");
-    const entry = new Entry(started.key, identity);
+    const entry = new Entry(started.key);
     entry.hold(started.execution);
     this.#entries.set(entry.key, entry);
     onEntry(entry);
