@@ -257,7 +257,10 @@ describe("hornero ls, rm, env and bill", () => {
 });
 
 describe("every command", () => {
-  const commands = ["start", "env", "deploy", "invoke", "logs", "ls", "rm", "bill", "iam", "doctor", "stop"];
+  const commands = [
+    ...["start", "env", "deploy", "invoke", "logs", "ls", "rm", "bill", "iam"],
+    ...["sign", "signing-profile", "doctor", "stop"],
+  ];
 
   for (const command of commands)
     it(`${command} --help says what it is for and which options it has`, async () => {
@@ -269,7 +272,7 @@ describe("every command", () => {
 
   it("is in hornero --help, and there is no other", async () => {
     const { stdout } = await hornero(["--help"]);
-    const listed = [...(stdout.split("Commands:\n")[1] ?? "").matchAll(/^ {2}(\w+)/gm)].map(
+    const listed = [...(stdout.split("Commands:\n")[1] ?? "").matchAll(/^ {2}([\w-]+)/gm)].map(
       ([, name]) => name,
     );
     assert.deepEqual(listed, [...commands, "help"]);
