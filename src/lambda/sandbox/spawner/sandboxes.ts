@@ -76,6 +76,7 @@ interface Box {
   readonly background: boolean;
   memoryMb: number;
   readonly ephemeralStorageMb: number;
+  frozen: boolean;
   destroyed: Promise<void> | undefined;
 }
 
@@ -150,6 +151,7 @@ export class Sandboxes {
 
   freeze(id: string): void {
     const box = this.#find(id);
+    box.frozen = true;
     if (this.#options.cgroups.available.freezer.holds) box.cgroup.freeze();
     else if (box.bwrap.isAlive) stopTree(box.initPid);
   }
@@ -158,6 +160,7 @@ export class Sandboxes {
     const box = this.#find(id);
     if (this.#options.cgroups.available.freezer.holds) box.cgroup.thaw();
     else if (box.bwrap.isAlive) continueTree(box.initPid);
+    box.frozen = false;
   }
 
   async destroy(id: string): Promise<void> {
@@ -197,6 +200,7 @@ export class Sandboxes {
         background: request.background,
         memoryMb: request.memoryMb,
         ephemeralStorageMb: request.ephemeralStorageMb,
+        frozen: false,
         destroyed: undefined,
       };
       this.#boxes.set(box.id, box);
@@ -323,7 +327,7 @@ export class Sandboxes {
   async #destroy(box: Box): Promise<void> {
     box.bwrap.kill();
     // What is frozen does not die.
-    box.cgroup.thaw();
+    if (box.frozen) box.cgroup.thaw();
     await box.bwrap.gone;
     await this.#takeBack(box.index, box.cgroup);
     this.#boxes.delete(box.id);
