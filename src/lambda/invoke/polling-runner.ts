@@ -15,17 +15,16 @@ export class PollingRunner implements Runner {
     this.#poll = poll;
   }
 
-  async run(
+  run(
     version: FunctionVersion,
     invocation: Invocation,
     origin?: InvocationOrigin,
   ): Promise<InvocationOutcome> {
     const wait = this.#poll.begin(origin === "queue" ? undefined : this.#windowOf(version));
-    try {
-      return await this.#runner.run(version, invocation, origin);
-    } finally {
-      this.#poll.end(wait);
-    }
+    const end = () => this.#poll.end(wait);
+    const outcome = this.#runner.run(version, invocation, origin);
+    outcome.then(end, end);
+    return outcome;
   }
 
   #windowOf(version: FunctionVersion): PollWindow {

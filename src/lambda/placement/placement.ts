@@ -169,12 +169,16 @@ export class Placement {
   }
 
   /** On the environment that was idle last, else on whichever is idle first. */
-  async #place(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
-    for (let found = fleet.nextIdle(); found; found = fleet.nextIdle()) {
-      if (found.state === "FROZEN") await found.wake();
-      if (found.state === "IDLE") return found.invoke(invocation);
-    }
-    return this.#coldStart(fleet, invocation);
+  #place(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
+    const found = fleet.nextIdle();
+    if (!found) return this.#coldStart(fleet, invocation);
+    return found.state === "IDLE" ? found.invoke(invocation) : this.#wake(found, fleet, invocation);
+  }
+
+  /** On an environment that is frozen; when it cannot be woken, on another one. */
+  async #wake(found: Environment, fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
+    if (found.state === "FROZEN") await found.wake();
+    return found.state === "IDLE" ? found.invoke(invocation) : this.#place(fleet, invocation);
   }
 
   /** Those who wait for an environment that is at work have the idle ones; who is left over has others started. */
