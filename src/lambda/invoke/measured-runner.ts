@@ -18,25 +18,32 @@ export class MeasuredRunner implements Runner {
    * Errors and Throttles are reported as 0 too when there was none, as on AWS: their average is a rate, and an alarm on
    * them has data while the function runs. What the platform could not run is neither an invocation nor an error.
    */
-  async run(
+  run(
     version: FunctionVersion,
     invocation: Invocation,
     origin?: InvocationOrigin,
   ): Promise<InvocationOutcome> {
-    const metrics = this.#metrics;
     const dimensions = dimensionsOf(version, invocation.invokedFunctionArn);
-    try {
-      const outcome = await this.#runner.run(version, invocation, origin);
-      metrics.count("Invocations", dimensions, 1, "Count");
-      metrics.count("Errors", dimensions, outcome.functionError === undefined ? 0 : 1, "Count");
-      metrics.count("Throttles", dimensions, 0, "Count");
-      metrics.count("Duration", dimensions, outcome.report.durationMs, "Milliseconds");
-      return outcome;
-    } catch (error) {
-      if (error instanceof AwsError && error.code === "TooManyRequestsException")
-        metrics.count("Throttles", dimensions, 1, "Count");
-      throw error;
-    }
+    const outcome = this.#runner.run(version, invocation, origin);
+    // Whoever has the answer finds it counted: these were the first to ask for it.
+    outcome.then(
+      ({ functionError, report }) => this.#count(dimensions, functionError !== undefined, report.durationMs),
+      (error: unknown) => this.#countRefused(dimensions, error),
+    );
+    return outcome;
+  }
+
+  #count(dimensions: MetricDimensions, hasFailed: boolean, durationMs: number): void {
+    const metrics = this.#metrics;
+    metrics.count("Invocations", dimensions, 1, "Count");
+    metrics.count("Errors", dimensions, hasFailed ? 1 : 0, "Count");
+    metrics.count("Throttles", dimensions, 0, "Count");
+    metrics.count("Duration", dimensions, durationMs, "Milliseconds");
+  }
+
+  #countRefused(dimensions: MetricDimensions, error: unknown): void {
+    if (error instanceof AwsError && error.code === "TooManyRequestsException")
+      this.#metrics.count("Throttles", dimensions, 1, "Count");
   }
 }
 
