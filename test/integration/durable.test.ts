@@ -132,8 +132,11 @@ describe("a function with AWS's SDK", () => {
     assert.deepEqual(answer, { squares: [1, 4, 9], both: ["waited", "worked"], inner: "deep", counted: 2 });
   });
 
-  test("has a result of megabytes", async () => {
-    await deployDurable("large", `return "x".repeat(event.length);`);
+  test("has an input and a result of megabytes", async () => {
+    await deployDurable("large", `return event.text ? event.text.length : "x".repeat(event.length);`);
+    // More than a page of operations bears: the function fetches its own input.
+    const text = '"'.repeat(2.9 * 1024 * 1024);
+    assert.equal((await invoke("large", { text })).answer, text.length);
     const length = 6 * 1024 * 1024 - 100;
     const { answer } = await invoke("large", { length });
     assert.equal((answer as string).length, length);

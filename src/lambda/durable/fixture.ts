@@ -23,7 +23,7 @@ export { arnOf } from "../invoke/asynchronous/fixture.ts";
 export const DAY_MS = 24 * 60 * 60_000;
 const DURABLE = { executionTimeoutMs: DAY_MS, retentionMs: 7 * DAY_MS };
 
-/** What the runtime gets: times are texts here. */
+/** What the runtime gets: times are numbers here. */
 export interface DurableEvent {
   readonly DurableExecutionArn: string;
   readonly CheckpointToken: string;

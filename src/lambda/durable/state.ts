@@ -6,7 +6,7 @@ import { DURABLE_PAGE_BYTES_MAX } from "../../limits.ts";
 import type { Execution } from "./execution.ts";
 import type { OperationRecord } from "./records.ts";
 
-/** Times are Dates: the wire writes them as its protocol does, JSON.stringify as functions get them, in ISO 8601. */
+/** Times are Dates: the wire writes them as its protocol does. */
 export function showOperation(operation: OperationRecord): Operation {
   const { id, parentId, name, type, subType, startMs, endMs, status } = operation;
   return {
@@ -105,6 +105,22 @@ function isFolded(execution: Execution, { parentId }: OperationRecord, folded: R
   return parent.replayChildren !== true;
 }
 
+/** As functions get them in their event: times are milliseconds since the epoch there, which all of AWS's SDKs understand. */
+function inMilliseconds(operation: Operation): object {
+  const { StartTimestamp, EndTimestamp, StepDetails, WaitDetails } = operation;
+  return {
+    ...operation,
+    StartTimestamp: StartTimestamp?.getTime(),
+    EndTimestamp: EndTimestamp?.getTime(),
+    ...(StepDetails && {
+      StepDetails: { ...StepDetails, NextAttemptTimestamp: StepDetails.NextAttemptTimestamp?.getTime() },
+    }),
+    ...(WaitDetails && {
+      WaitDetails: { ...WaitDetails, ScheduledEndTimestamp: WaitDetails.ScheduledEndTimestamp?.getTime() },
+    }),
+  };
+}
+
 /** What the function gets as its event. What changed since it ran last is known to it from then on. */
 export function invocationPayload(execution: Execution, token: string): Buffer {
   const { operations, nextMarker } = statePage(execution, undefined, Infinity, true);
@@ -115,7 +131,7 @@ export function invocationPayload(execution: Execution, token: string): Buffer {
       CheckpointToken: token,
       ...(updated.length > 0 && { UpdatedOperationIds: updated }),
       InitialExecutionState: {
-        Operations: operations,
+        Operations: operations.map(inMilliseconds),
         ...(nextMarker !== undefined && { NextMarker: nextMarker }),
       },
     }),
