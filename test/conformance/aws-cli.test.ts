@@ -4,13 +4,10 @@
  * environment variables that `hornero env` prints points it there.
  */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { DAY_MS, newIdentity } from "../../src/lambda/signing/testing.ts";
+import { AwsCli, EXIT } from "../support/aws-cli.ts";
 import { hornero } from "../support/cli.ts";
 import { eventually } from "../support/functions.ts";
 import { awsTools, ROLE, startTestServer, zipOf, type TestServer } from "../support/server.ts";
@@ -19,60 +16,22 @@ const tools = awsTools();
 const skip = "reason" in tools ? tools.reason : false;
 const ARN = "arn:aws:lambda:us-east-1:000000000000:function";
 const SOURCE = `exports.handler = async (event) => { console.log("seen", event.name); return { hello: event.name } };`;
-/** Exit codes of the AWS CLI: the service's refusal (1.x, 2.x), a waiter that gave up. */
-const EXIT = { service: [255, 254], waiter: 255 };
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 describe("the AWS CLI", { skip }, () => {
   let server: TestServer;
-  let folder: string;
+  let cli: AwsCli;
   before(async () => {
-    folder = mkdtempSync(join(tmpdir(), "hornero-cli-"));
     server = await startTestServer();
+    cli = new AwsCli(server);
   });
   after(async () => {
     await server.stop();
-    await rm(folder, { recursive: true, force: true });
+    await cli[Symbol.asyncDispose]();
   });
-  const path = (name: string) => join(folder, name);
-
-  /** Runs `aws SERVICE …`: words are arguments, in order. */
-  function aws(...args: readonly string[]): Promise<Ran> {
-    const program = join("folder" in tools ? tools.folder : "", "aws");
-    const env = {
-      ...server.environment(),
-      PATH: process.env["PATH"],
-      HOME: folder,
-      AWS_PAGER: "",
-      AWS_DEFAULT_OUTPUT: "json",
-    };
-    return new Promise((resolve) => {
-      execFile(program, args, { cwd: folder, env, encoding: "utf8" }, (error, stdout, stderr) => {
-        const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
-        resolve({ code, stdout, stderr: stderr.trim() });
-      });
-    });
-  }
-  async function answered(...args: readonly string[]): Promise<Record<string, unknown>> {
-    const { code, stdout, stderr } = await aws(...args);
-    assert.equal(code, 0, stderr);
-    return stdout === "" ? {} : (JSON.parse(stdout) as Record<string, unknown>);
-  }
-  async function refused(
-    code: number | number[],
-    stderr: string | RegExp,
-    ...args: readonly string[]
-  ): Promise<void> {
-    const ran = await aws(...args);
-    if (typeof stderr === "string") assert.equal(ran.stderr, stderr);
-    else assert.match(ran.stderr, stderr);
-    assert([code].flat().includes(ran.code), `${ran.code}: ${ran.stderr}`);
-  }
+  const path = (name: string) => cli.path(name);
+  const aws = (...words: readonly string[]) => cli.run(...words);
+  const answered = (...words: readonly string[]) => cli.json(...words);
+  const refused = (codes: number | readonly number[], stderr: string | RegExp, ...words: readonly string[]) =>
+    cli.refused(codes, stderr, ...words);
   const CREATE = ["--runtime", "nodejs24.x", "--handler", "index.handler", "--role", ROLE];
 
   test("create, wait, invoke, read the log, update, delete", async () => {

@@ -136,6 +136,16 @@ def alarms():
         ("ValidationError", "TreatMissingData", call, {**named, "TreatMissingData": "sometimes"}),
         ("ValidationError", "Statistic", call, {**named, "ExtendedStatistic": "p99"}),
     ])
+    rule = 'ALARM("page-0") AND NOT ALARM("page-1")'
+    cloudwatch.put_composite_alarm(AlarmName="both", AlarmRule=rule)
+    cloudwatch.get_waiter("composite_alarm_exists").wait(AlarmNames=["both"], AlarmTypes=["CompositeAlarm"], WaiterConfig=WAIT)
+    # Without AlarmTypes there are metric alarms only.
+    assert cloudwatch.describe_alarms(AlarmNames=["both"])["CompositeAlarms"] == []
+    composite = cloudwatch.describe_alarms(AlarmTypes=["CompositeAlarm"])
+    has(composite["CompositeAlarms"][0], AlarmName="both", AlarmRule=rule)
+    assert composite["MetricAlarms"] == [], composite
+    refused("ValidationError", "", cloudwatch.put_composite_alarm, AlarmName="odd", AlarmRule="ALARM(")
+    cloudwatch.delete_alarms(AlarmNames=["both"])
     cloudwatch.delete_alarms(AlarmNames=["page-0", "page-1", "page-2"])
     assert cloudwatch.describe_alarms()["MetricAlarms"] == []
 

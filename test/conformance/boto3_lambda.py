@@ -174,6 +174,35 @@ def asynchronous_settings():
 
 
 @check
+def code_signing():
+    who = ready("unsigned")
+    profile = f"arn:aws:signer:{REGION}:{ACCOUNT}:/signing-profiles/p/0123456789"
+    made = lambda_.create_code_signing_config(AllowedPublishers={"SigningProfileVersionArns": [profile]}, Description="d")["CodeSigningConfig"]
+    config = {"CodeSigningConfigArn": made["CodeSigningConfigArn"]}
+    has(made, Description="d", CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Warn"})
+    changed = lambda_.update_code_signing_config(**config, CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Enforce"})["CodeSigningConfig"]
+    assert lambda_.get_code_signing_config(**config)["CodeSigningConfig"] == changed
+    assert [one["CodeSigningConfigArn"] for one in paged(lambda_, "list_code_signing_configs", "CodeSigningConfigs", 1)] == [config["CodeSigningConfigArn"]]
+    has(lambda_.put_function_code_signing_config(**who, **config), FunctionName="unsigned", **config)
+    has(lambda_.get_function_code_signing_config(**who), **config)
+    assert paged(lambda_, "list_functions_by_code_signing_config", "FunctionArns", 1, **config) == [ARN + "unsigned"]
+    gone = {"CodeSigningConfigArn": config["CodeSigningConfigArn"][:-17] + "0" * 17}
+    all_refused([
+        ("CodeVerificationFailedException", "", lambda_.update_function_code, {**who, "ZipFile": package(SOURCE + "#")}),
+        ("ResourceConflictException", "", lambda_.delete_code_signing_config, config),
+        ("ResourceNotFoundException", "", lambda_.get_code_signing_config, gone),
+        ("ResourceNotFoundException", "", lambda_.update_code_signing_config, gone),
+        ("ResourceNotFoundException", "", lambda_.delete_code_signing_config, gone),
+        ("ResourceNotFoundException", "", lambda_.list_functions_by_code_signing_config, gone),
+        ("CodeSigningConfigNotFoundException", "", lambda_.put_function_code_signing_config, {**who, **gone}),
+        (*GONE, lambda_.put_function_code_signing_config, {"FunctionName": "gone", **config}),
+        (*GONE, lambda_.delete_function_code_signing_config, {"FunctionName": "gone"}),
+    ])
+    lambda_.delete_function_code_signing_config(**who)
+    lambda_.delete_code_signing_config(**config)
+
+
+@check
 def concurrency():
     who = ready("held")
     has(lambda_.put_function_concurrency(**who, ReservedConcurrentExecutions=0), ReservedConcurrentExecutions=0)

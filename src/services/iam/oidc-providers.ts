@@ -5,6 +5,7 @@ import type {
   UpdateOpenIDConnectProviderThumbprintRequest,
 } from "@aws-sdk/client-iam";
 import type { OidcProviderRecord } from "../../iam/directory/records.ts";
+import { wholeSeconds } from "../../iam/whole-seconds.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import { OIDC_PROVIDERS_MAX, tagList, tagsOf, type IamContext } from "./context.ts";
 import { alreadyExists, invalidInput, limitExceeded, noSuchEntity, validation } from "./errors.ts";
@@ -49,7 +50,7 @@ export function oidcProviderOperations(iam: IamContext): Record<string, Operatio
         Url: provider.url,
         ClientIDList: provider.clientIds,
         ThumbprintList: provider.thumbprints,
-        CreateDate: new Date(provider.createdAtMs),
+        CreateDate: wholeSeconds(provider.createdAtMs),
         Tags: tagList(provider.tags),
       };
     },

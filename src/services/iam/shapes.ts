@@ -16,6 +16,7 @@ import type {
   RoleRecord,
   UserRecord,
 } from "../../iam/directory/records.ts";
+import { wholeSeconds } from "../../iam/whole-seconds.ts";
 import { encoded, tagList } from "./context.ts";
 
 function boundaryShape(arn: string | undefined): { PermissionsBoundary?: AttachedPermissionsBoundary } {
@@ -35,7 +36,7 @@ export function userShape(directory: Directory, user: UserRecord, detail: boolea
     UserName: user.userName,
     UserId: user.userId,
     Arn: directory.userArn(user),
-    CreateDate: new Date(user.createdAtMs),
+    CreateDate: wholeSeconds(user.createdAtMs),
     ...(detail && boundaryShape(user.boundaryArn)),
     ...(detail && Object.keys(user.tags).length > 0 && { Tags: tagList(user.tags) }),
   };
@@ -47,7 +48,7 @@ export function groupShape(directory: Directory, group: GroupRecord): Group {
     GroupName: group.groupName,
     GroupId: group.groupId,
     Arn: directory.groupArn(group),
-    CreateDate: new Date(group.createdAtMs),
+    CreateDate: wholeSeconds(group.createdAtMs),
   };
 }
 
@@ -57,7 +58,7 @@ export function roleShape(directory: Directory, role: RoleRecord, detail: boolea
     RoleName: role.roleName,
     RoleId: role.roleId,
     Arn: directory.roleArn(role),
-    CreateDate: new Date(role.createdAtMs),
+    CreateDate: wholeSeconds(role.createdAtMs),
     AssumeRolePolicyDocument: encoded(role.trust),
     MaxSessionDuration: role.maxSessionS,
     ...(role.description !== undefined && { Description: role.description }),
@@ -74,7 +75,7 @@ export function instanceProfileShape(directory: Directory, profile: InstanceProf
     InstanceProfileName: profile.instanceProfileName,
     InstanceProfileId: profile.instanceProfileId,
     Arn: directory.instanceProfileArn(profile),
-    CreateDate: new Date(profile.createdAtMs),
+    CreateDate: wholeSeconds(profile.createdAtMs),
     Roles: role ? [roleShape(directory, role, false)] : [],
     ...(Object.keys(profile.tags).length > 0 && { Tags: tagList(profile.tags) }),
   };
@@ -91,8 +92,8 @@ export function policyShape(directory: Directory, { arn, record }: ManagedPolicy
     AttachmentCount: directory.holders().filter(({ attached }) => attached.includes(arn)).length,
     PermissionsBoundaryUsageCount: boundaries.filter(({ boundaryArn }) => boundaryArn === arn).length,
     IsAttachable: true,
-    CreateDate: new Date(record.createdAtMs),
-    UpdateDate: new Date(record.updatedAtMs),
+    CreateDate: wholeSeconds(record.createdAtMs),
+    UpdateDate: wholeSeconds(record.updatedAtMs),
     ...(detail && record.description !== undefined && { Description: record.description }),
     ...(detail && Object.keys(record.tags).length > 0 && { Tags: tagList(record.tags) }),
   };
@@ -107,6 +108,6 @@ export function versionShape(
     ...(detail && { Document: encoded(document) }),
     VersionId: versionId,
     IsDefaultVersion: versionId === defaultVersionId,
-    CreateDate: new Date(createdAtMs),
+    CreateDate: wholeSeconds(createdAtMs),
   };
 }

@@ -14,6 +14,7 @@ import type {
   UpdateUserRequest,
 } from "@aws-sdk/client-iam";
 import type { UserRecord } from "../../iam/directory/records.ts";
+import { wholeSeconds } from "../../iam/whole-seconds.ts";
 import { newIamId } from "../../kernel/ids.ts";
 import type { OperationHandler, RequestContext } from "../../wire/service.ts";
 import { boundaryOf } from "./boundaries.ts";
@@ -111,7 +112,7 @@ function rootUser({ directory, credentials }: IamContext, { principal }: Request
     UserName: "root",
     UserId: principal.accountId,
     Arn: `arn:${directory.partition}:iam::${principal.accountId}:root`,
-    CreateDate: new Date(createdAtMs),
+    CreateDate: wholeSeconds(createdAtMs),
   };
 }
 
@@ -261,7 +262,7 @@ export function accessKeyOperations(iam: IamContext): Record<string, OperationHa
             AccessKeyId: key.accessKeyId,
             Status: key.status,
             SecretAccessKey: key.secretAccessKey,
-            CreateDate: new Date(key.createdAtMs),
+            CreateDate: wholeSeconds(key.createdAtMs),
           },
         };
       }),
@@ -273,7 +274,7 @@ export function accessKeyOperations(iam: IamContext): Record<string, OperationHa
         UserName: name,
         AccessKeyId: accessKeyId,
         Status: status,
-        CreateDate: new Date(createdAtMs),
+        CreateDate: wholeSeconds(createdAtMs),
       }));
       return { AccessKeyMetadata, ...page };
     },
@@ -299,7 +300,7 @@ export function accessKeyOperations(iam: IamContext): Record<string, OperationHa
       return {
         UserName: owner.kind === "user" ? owner.arn.slice(owner.arn.lastIndexOf("/") + 1) : "root",
         AccessKeyLastUsed: use
-          ? { LastUsedDate: new Date(use.atMs), ServiceName: use.service, Region: use.region }
+          ? { LastUsedDate: wholeSeconds(use.atMs), ServiceName: use.service, Region: use.region }
           : { ServiceName: "N/A", Region: "N/A" },
       };
     },

@@ -4,6 +4,7 @@ import { AwsError } from "../../errors.ts";
 import type { CredentialStore, SessionSpec, TemporaryCredentials } from "../../iam/credentials.ts";
 import type { RoleRecord } from "../../iam/directory/records.ts";
 import type { PrincipalSession } from "../../iam/principal.ts";
+import { wholeSeconds } from "../../iam/whole-seconds.ts";
 import type { Clock } from "../../kernel/clock.ts";
 
 export function checkDuration({ maxSessionS }: RoleRecord, durationS: number): void {
@@ -58,6 +59,6 @@ export function credentialsShape(minted: TemporaryCredentials): Credentials {
     AccessKeyId: minted.accessKeyId,
     SecretAccessKey: minted.secretAccessKey,
     SessionToken: minted.sessionToken,
-    Expiration: new Date(minted.expiresAtMs),
+    Expiration: wholeSeconds(minted.expiresAtMs),
   };
 }

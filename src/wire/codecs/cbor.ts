@@ -52,6 +52,16 @@ export function cborTimestamp(value: unknown): Tagged {
   return new Tagged(EPOCH_TAG, dateOf(value).getTime() / 1000);
 }
 
+/**
+ * A number as a float, whole or not: as AWS sends what its models call a double, so that Python shows 10.0 and not 10.
+ * cborg takes encoders for types that it knows only; no shape has this one.
+ */
+export function cborFloat(value: unknown): Float64Array {
+  return Float64Array.of(Number(value));
+}
+
+const TYPE_ENCODERS = { Float64Array: ([value]: Float64Array) => new Token(Type.float, value) };
+
 export function encodeCbor(value: unknown): Buffer {
-  return bytesOf(encode(value));
+  return bytesOf(encode(value, { typeEncoders: TYPE_ENCODERS }));
 }

@@ -19,7 +19,7 @@ import {
   eventStreamWriter,
   initialResponse,
 } from "./event-stream.ts";
-import { cborTimestamp, decodeCbor, encodeCbor } from "./cbor.ts";
+import { cborFloat, cborTimestamp, decodeCbor, encodeCbor } from "./cbor.ts";
 import { setEntry } from "./json.ts";
 import { bytesOf, checkInteger, isAbsent, serializationError } from "./scalars.ts";
 
@@ -145,10 +145,11 @@ function compileWriter(shape: Shape): Convert {
     case "boolean":
     case "integer":
     case "long":
-    case "float":
-    case "double":
     case "document":
       return (value) => value;
+    case "float":
+    case "double":
+      return cborFloat;
     default:
       return unreachable(shape.type, "type of a shape");
   }
