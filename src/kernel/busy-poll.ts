@@ -15,7 +15,7 @@ import type { Clock } from "./clock.ts";
 const WINDOW_START_RATIO = 1 / 4;
 
 /** For so long after more was under way than there are CPUs, nothing is polled for. */
-const CALM_MS = 10;
+const CALM_MS = 50;
 
 /** How long to poll for one kind of event. */
 export class PollWindow {
