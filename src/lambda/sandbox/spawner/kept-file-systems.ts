@@ -11,6 +11,7 @@ import {
   chmodSync,
   chownSync,
   close,
+  existsSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -110,10 +111,12 @@ export class KeptFileSystems {
 }
 
 /**
- * Whether two changes that follow each other always show, as on file systems with fine timestamps (Linux 6.13): before,
- * those of one tick of the kernel's had the same time. `root` is the root of an empty file system.
+ * Whether this machine tells of everything that is done to an empty file system: how much was written, by sysfs, and each
+ * change. Timestamps are fine enough for that from Linux 6.13 on; before, all changes of one tick had the same.
  */
-export function showsEveryChange(root: string): boolean {
+export function tellsEveryChange({ mount, device }: MountedImage): boolean {
+  if (!existsSync(writtenPath(device))) return false;
+  const root = `/proc/self/fd/${mount}/.`;
   let before = readState(root).changedNs;
   for (let attempt = 0; attempt < FINE_ATTEMPTS_MAX; attempt += 1) {
     chmodSync(root, 0o700);
@@ -140,5 +143,9 @@ function isSame(one: State, other: State): boolean {
 
 /** What its image on the disk may have grown by. */
 function writtenKb(device: string): number {
-  return Number(readFileSync(`/sys/fs/ext4/${device}/session_write_kbytes`, "latin1"));
+  return Number(readFileSync(writtenPath(device), "latin1"));
+}
+
+function writtenPath(device: string): string {
+  return `/sys/fs/ext4/${device}/session_write_kbytes`;
 }

@@ -13,7 +13,7 @@ import { EPHEMERAL_STORAGE_MB_MIN } from "../../../limits.ts";
 import type { BwrapSpec } from "./bwrap.ts";
 import { mountTmpfs, resizeTmpfs } from "./code-mounts.ts";
 import { EmptyImages, type MountedImage } from "./images.ts";
-import { KeptFileSystems, showsEveryChange, type KeptFileSystem } from "./kept-file-systems.ts";
+import { KeptFileSystems, tellsEveryChange, type KeptFileSystem } from "./kept-file-systems.ts";
 import { attachMount, detachMount } from "./libc.ts";
 import { inMountNamespace } from "./mount-namespaces.ts";
 
@@ -99,8 +99,7 @@ export class ImageStorage implements TemporaryStorage {
     const first = await images.make(SPARE_BYTES);
     const keptPath = join(stagingPath, "kept");
     mkdirSync(keptPath);
-    const shows = showsEveryChange(`/proc/self/fd/${first.mount}/.`);
-    const kept = shows ? new KeptFileSystems(keptPath, clock) : undefined;
+    const kept = tellsEveryChange(first) ? new KeptFileSystems(keptPath, clock) : undefined;
     const storage = new ImageStorage({ images, stagingPath, kept });
     storage.#spares.push(storage.#keep(first));
     storage.#sparesLater();
