@@ -186,6 +186,12 @@ describe("the SDK for JavaScript", () => {
     const FunctionName = "g";
     const set = (TargetArn: string) =>
       lambda.send(new UpdateFunctionConfigurationCommand({ FunctionName, DeadLetterConfig: { TargetArn } }));
+    await refused(
+      set(`${QUEUE}-2`),
+      "InvalidParameterValueException",
+      400,
+      /^The provided execution role does not have permissions to call SendMessage on SQS$/,
+    );
     assert.deepEqual((await set(QUEUE)).DeadLetterConfig, { TargetArn: QUEUE });
     const shown = await lambda.send(new GetFunctionConfigurationCommand({ FunctionName }));
     assert.deepEqual(shown.DeadLetterConfig, { TargetArn: QUEUE });
@@ -197,12 +203,6 @@ describe("the SDK for JavaScript", () => {
       Code: { ZipFile: zipOf(FILES) },
       DeadLetterConfig: { TargetArn: `${ARN}:f` },
     });
-    await refused(
-      set(`${QUEUE}-2`),
-      "InvalidParameterValueException",
-      400,
-      /^The provided execution role does not have permissions to call SendMessage on SQS$/,
-    );
     const message = /^Invalid dead letter queue ARN: The service specified/;
     await refused(lambda.send(create), "InvalidParameterValueException", 400, message);
   });
