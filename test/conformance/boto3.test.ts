@@ -12,9 +12,9 @@ import { promisify } from "node:util";
 import { runtimesAtHand, sharedRuntimes } from "../support/functions.ts";
 import { awsTools, startTestServer, type TestServer } from "../support/server.ts";
 
-const SCRIPTS = ["iam", "sts", "cloudwatch", "logs", "client", "lambda"];
+const SCRIPTS = ["iam", "sts", "cloudwatch", "logs", "client", "lambda", "durable"];
 /** Those whose argument is a Python that runs functions. */
-const RUN_FUNCTIONS = new Set(["client", "lambda"]);
+const RUN_FUNCTIONS = new Set(["client", "lambda", "durable"]);
 
 const run = promisify(execFile);
 const tools = awsTools();
