@@ -350,3 +350,18 @@ describe("errors", () => {
     assert.equal(response.headers["x-amzn-query-error"], "InvalidParameterValue;Sender");
   });
 });
+
+describe("rpc-v2-cbor", () => {
+  const HALF_FLOAT_TEN = Buffer.from([0xf9, 0x49, 0x00]);
+
+  it("sends a double as a float, whole or not, and an integer as an integer", () => {
+    const found = { service: "cloudwatch", operation: "DescribeAlarms", labels: {}, bodyBytesMax: 1 };
+    const match: Match = { ...found, protocol: "rpcv2Cbor" };
+    const output = { MetricAlarms: [{ Threshold: 10, Period: 10 }] };
+    const { body } = protocols.encode(match, output, "request-1");
+    assert.ok(Buffer.isBuffer(body));
+    const [threshold, period] = ["Threshold", "Period"].map((name) => body.indexOf(name) + name.length);
+    assert.deepEqual(body.subarray(threshold, (threshold ?? 0) + 3), HALF_FLOAT_TEN);
+    assert.equal(body[period ?? -1], 10);
+  });
+});

@@ -40,6 +40,7 @@ describe("Identity and Access Management", () => {
     );
     assert.equal(User?.Arn, `${IAM}:user/team/Ann`);
     assert.match(User.UserId ?? "", /^AIDA[A-Z2-7]{16}$/);
+    assert.equal(User.CreateDate?.getUTCMilliseconds(), 0, "told to the second");
     await refused(
       client.send(new sdk.CreateUserCommand({ UserName: "ann" })),
       "EntityAlreadyExistsException",

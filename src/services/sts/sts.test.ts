@@ -67,6 +67,7 @@ describe("the Security Token Service", () => {
     const { Credentials } = await ann.send(new GetSessionTokenCommand());
     assert.match(Credentials?.AccessKeyId ?? "", /^ASIA/);
     assert.equal(minutesOf(Credentials), 12 * 60);
+    assert.equal(Credentials?.Expiration?.getUTCMilliseconds(), 0, "told to the second");
     const { Arn, UserId } = await ofSession(Credentials).send(new GetCallerIdentityCommand());
     assert.deepEqual([Arn, UserId], [`arn:aws:iam::${ACCOUNT}:user/ann`, "AIDAANN"]);
     const short = await ann.send(new GetSessionTokenCommand({ DurationSeconds: 900 }));
