@@ -14,7 +14,7 @@ import { FilterLogEventsCommand } from "@aws-sdk/client-cloudwatch-logs";
 import * as L from "@aws-sdk/client-lambda";
 import { deploy, eventually } from "../support/functions.ts";
 import { durableBundle, durableRole } from "../support/durable.ts";
-import { ROLE, startTestServer, type TestServer } from "../support/server.ts";
+import { ROLE, startTestServer, zipOf, type TestServer } from "../support/server.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "hornero-durable-"));
 let server: TestServer;
@@ -171,6 +171,66 @@ describe("a function with AWS's SDK", () => {
       (answer as { errorMessage: string }).errorMessage,
       /not authorized to perform: lambda:CheckpointDurableExecution/,
     );
+  });
+});
+
+describe("an execution and its function", () => {
+  const asking = (answer: string) =>
+    `await context.waitForCallback("ask", async () => {}); return ${JSON.stringify(answer)};`;
+  const startAsking = async (FunctionName: string, Qualifier: string) => {
+    const { DurableExecutionArn: arn = "" } = await lambda.send(
+      new L.InvokeCommand({ FunctionName, Qualifier, InvocationType: "Event" }),
+    );
+    const found = await eventually("the callback is there", () => has(arn, "CallbackStarted"));
+    await eventually("it waits", () => has(arn, "InvocationCompleted"));
+    return { arn, CallbackId: found.CallbackStartedDetails?.CallbackId };
+  };
+  const updated = (FunctionName: string) =>
+    L.waitUntilFunctionUpdatedV2(
+      { client: lambda, maxWaitTime: 60, minDelay: 0.05, maxDelay: 0.2 },
+      { FunctionName },
+    );
+
+  test("stay with the version that it began with, whatever its alias says later; $LATEST is what it is now", async () => {
+    await deployDurable("versioned", asking("one"));
+    const FunctionName = "versioned";
+    await lambda.send(new L.PublishVersionCommand({ FunctionName }));
+    await L.waitUntilFunctionActiveV2(
+      { client: lambda, maxWaitTime: 60, minDelay: 0.05, maxDelay: 0.2 },
+      { FunctionName, Qualifier: "1" },
+    );
+    await lambda.send(new L.CreateAliasCommand({ FunctionName, Name: "live", FunctionVersion: "1" }));
+    const started = [await startAsking(FunctionName, "live"), await startAsking(FunctionName, "$LATEST")];
+    assert.match(started[0]?.arn ?? "", /:function:versioned:1\/durable-execution\//);
+    const ZipFile = zipOf({ "index.js": durableBundle(asking("two")) });
+    await lambda.send(new L.UpdateFunctionCodeCommand({ FunctionName, ZipFile }));
+    await updated(FunctionName);
+    await lambda.send(new L.UpdateAliasCommand({ FunctionName, Name: "live", FunctionVersion: "$LATEST" }));
+    for (const { CallbackId } of started)
+      await lambda.send(new L.SendDurableExecutionCallbackSuccessCommand({ CallbackId }));
+    const results = await Promise.all(started.map(async ({ arn }) => (await ended(arn)).Result));
+    assert.deepEqual(results, ['"one"', '"two"']);
+  });
+
+  test("end together when the function is deleted", async () => {
+    await deployDurable("fleeting", asking("never"));
+    const { arn, CallbackId } = await startAsking("fleeting", "$LATEST");
+    const waiting = invoke("fleeting");
+    await eventually("both are there", async () => {
+      const { DurableExecutions = [] } = await lambda.send(
+        new L.ListDurableExecutionsByFunctionCommand({ FunctionName: "fleeting" }),
+      );
+      return DurableExecutions.length === 2;
+    });
+    await lambda.send(new L.DeleteFunctionCommand({ FunctionName: "fleeting" }));
+    const stopped = await waiting;
+    assert.deepEqual(
+      [stopped.functionError, (stopped.answer as { errorMessage: string }).errorMessage],
+      ["Unhandled", "The function was deleted."],
+    );
+    const gone = { name: "ResourceNotFoundException" };
+    await assert.rejects(lambda.send(new L.GetDurableExecutionCommand({ DurableExecutionArn: arn })), gone);
+    await assert.rejects(lambda.send(new L.SendDurableExecutionCallbackSuccessCommand({ CallbackId })), gone);
   });
 });
 
