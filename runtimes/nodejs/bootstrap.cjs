@@ -24,6 +24,9 @@ let warmedUp = Promise.resolve();
 const socket = listen((type, body) => {
   if (type === FRAME.INVOKE && phase === "ready") {
     invoker.invoke(body);
+  } else if ((type === FRAME.HOLD || type === FRAME.RELEASE) && phase === "ready") {
+    const { holdStream } = require("./response-stream.cjs");
+    holdStream(body.toString("latin1"), type === FRAME.HOLD);
   } else if (type === FRAME.SPECIALISE && phase === "booted") {
     phase = "initialising";
     clearTimeout(warmUpTimer);
@@ -48,9 +51,16 @@ async function specialise(message) {
   socket.unref();
   const loaded = await loadHandler(taskRoot, handler);
   socket.ref();
-  invoker = new Invoker(loaded, socket);
+  invoker = isConcurrent()
+    ? new (require("./concurrent.cjs").ConcurrentInvoker)(loaded)
+    : new Invoker(loaded, socket);
   phase = "ready";
   sendText(FRAME.READY, "", "");
+}
+
+/** On Managed Instances several invocations may run at a time. */
+function isConcurrent() {
+  return Number(process.env.AWS_LAMBDA_MAX_CONCURRENCY) > 1;
 }
 
 /** Node 22 and later read what V8 made of the code when it was published; the folder is read-only, so nothing is added. */

@@ -1,5 +1,5 @@
 "use strict";
-/** One invocation at a time: from the INVOKE frame to its answer, in the two programming models of Lambda's Node.js. */
+/** Invocations, from the INVOKE frame to its answer, in the two programming models of Lambda's Node.js. */
 const { FRAME, sendText } = require("./link.cjs");
 const { RuntimeError, toResponse } = require("./errors.cjs");
 const { current, logError } = require("./logging.cjs");
@@ -124,15 +124,18 @@ function parseMember(value, name) {
 class Invoker {
   #handler;
   #socket;
+  #isConcurrent;
   #functionContext = functionContext();
   #traceHeader = undefined;
   #running = undefined;
   /** What to do when the event loop runs empty while an invocation is open. */
   #onEmptyLoop = undefined;
 
-  constructor(handler, socket) {
+  /** `isConcurrent`: several run at a time, and the event loop is never empty. */
+  constructor(handler, socket, { isConcurrent = false } = {}) {
     this.#handler = handler;
     this.#socket = socket;
+    this.#isConcurrent = isConcurrent;
   }
 
   /** The invocation that waits for its answer. */
@@ -154,8 +157,13 @@ class Invoker {
     current.tenantId = head.tenantId;
     this.#setTraceHeader(head.traceHeader);
     this.#onEmptyLoop = () => invocation.fail(new RuntimeError("NodeJsExit", NEVER_SETTLED));
+    this.start(invocation, head, body.toString("utf8", eventAt));
+  }
+
+  /** Calls the handler. Whatever goes wrong is the invocation's answer. */
+  start(invocation, head, text) {
     try {
-      const event = JSON.parse(body.toString("utf8", eventAt));
+      const event = JSON.parse(text);
       const context = newContext(head, this.#functionContext);
       if (this.#handler.streaming) void this.#stream(invocation, event, context);
       else if (CALLBACKS) this.#callWithCallback(invocation, event, context);
@@ -199,10 +207,10 @@ class Invoker {
       if (called) return;
       called = true;
       const failed = error !== undefined && error !== null;
-      if (failed || !context.callbackWaitsForEmptyEventLoop) answer(error, result);
+      if (failed || this.#isConcurrent || !context.callbackWaitsForEmptyEventLoop) answer(error, result);
       else this.#onEmptyLoop = () => answer(null, result);
     };
-    context.callbackWaitsForEmptyEventLoop = true;
+    context.callbackWaitsForEmptyEventLoop = !this.#isConcurrent;
     context.done = answer;
     context.succeed = (result) => answer(null, result);
     context.fail = fail;
@@ -272,4 +280,4 @@ function turnOfLoop() {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-module.exports = { Invoker };
+module.exports = { Invocation, Invoker };

@@ -26,6 +26,8 @@ const EXIT_LINK_LOST = 74;
 const FRAME = {
   SPECIALISE: 1,
   INVOKE: 2,
+  HOLD: 3,
+  RELEASE: 4,
   BOOTED: 16,
   READY: 17,
   INIT_ERROR: 18,

@@ -8,6 +8,13 @@ const LEVELS = { TRACE: 1, DEBUG: 2, INFO: 3, WARN: 4, ERROR: 5, FATAL: 6 };
 
 /** What the log lines of the running invocation carry. AWS prints "undefined" before the first one; so does this. */
 const current = { requestId: undefined, tenantId: undefined };
+/** Whose lines they are where several run at a time; replaced then. */
+let whose = () => current;
+
+/** Has log lines carry what `find` answers, if it does. */
+function carry(find) {
+  whose = () => find() ?? current;
+}
 
 let writeError = logErrorAsText;
 
@@ -46,13 +53,14 @@ function logErrorAsJson(_what, error) {
 
 function writeText(name, level, args) {
   const now = new Date();
-  sendLog(now.getTime(), level, `${now.toISOString()}\t${current.requestId}\t${name}\t${format(...args)}`);
+  sendLog(now.getTime(), level, `${now.toISOString()}\t${whose().requestId}\t${name}\t${format(...args)}`);
 }
 
 function writeJson(name, level, args) {
   const now = new Date();
-  const record = { timestamp: now.toISOString(), level: name, requestId: current.requestId };
-  if (current.tenantId !== undefined) record.tenantId = current.tenantId;
+  const { requestId, tenantId } = whose();
+  const record = { timestamp: now.toISOString(), level: name, requestId };
+  if (tenantId !== undefined) record.tenantId = tenantId;
   sendLog(now.getTime(), level, formatRecord(record, args));
 }
 
@@ -85,4 +93,4 @@ function describe(error) {
   };
 }
 
-module.exports = { current, patchConsole, logError };
+module.exports = { carry, current, patchConsole, logError };

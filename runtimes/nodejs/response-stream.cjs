@@ -10,6 +10,14 @@ const CHUNK_BYTES_MAX = 32 * 1024 - HEADER_BYTES - REQUEST_ID_BYTES;
 const RETRY_MS_FIRST = 1;
 const RETRY_MS_LAST = 16;
 
+/** Request ids whose reader is behind, where several answers are streamed at a time. */
+const held = new Set();
+
+function holdStream(requestId, hold) {
+  if (hold) held.add(requestId);
+  else held.delete(requestId);
+}
+
 class ResponseStream extends Writable {
   /** Called before the first byte with a function that writes ahead of it: HttpResponseStream's prelude. */
   _onBeforeFirstWrite = undefined;
@@ -68,7 +76,7 @@ class ResponseStream extends Writable {
     while (at < chunk.length) {
       const end = Math.min(chunk.length, at + CHUNK_BYTES_MAX);
       if (this.destroyed) return;
-      if (!trySendChunk(this.#requestId, chunk.subarray(at, end))) {
+      if (held.has(this.#requestId) || !trySendChunk(this.#requestId, chunk.subarray(at, end))) {
         setTimeout(() => this.#send(chunk, at, Math.min(2 * retryMs, RETRY_MS_LAST), callback), retryMs);
         return;
       }
@@ -94,4 +102,4 @@ const HttpResponseStream = {
   },
 };
 
-module.exports = { ResponseStream, HttpResponseStream };
+module.exports = { holdStream, ResponseStream, HttpResponseStream };

@@ -7,7 +7,8 @@ import { ManualClock } from "../../kernel/clock.ts";
 import { deferred } from "../../kernel/deferred.ts";
 import { SandboxError } from "../sandbox/sandbox.ts";
 import type { Invocation } from "../model.ts";
-import { Environment, type Occupied } from "./environment.ts";
+import type { Occupied } from "./environment-options.ts";
+import { Environment } from "./environment.ts";
 import { EnvironmentLog } from "./environment-log.ts";
 import { FakeSandbox, fakeVersion, MemoryLogSink } from "./fakes.ts";
 import { FRAME } from "./link.ts";
@@ -181,6 +182,7 @@ describe("an environment on a machine with faults", () => {
     const connection: RuntimeConnection = {
       invoke: ({ requestId }) => void invoked.push(requestId),
       setReading: () => undefined,
+      holdAnswer: () => undefined,
       ended: Promise.resolve(),
       close: () => undefined,
     };

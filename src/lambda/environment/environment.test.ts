@@ -308,7 +308,7 @@ describe("an execution environment", () => {
     await turn();
     assert.equal(await parts.environment.freeze(), true);
     assert.equal(parts.environment.state, "FROZEN");
-    assert.throws(() => void parts.environment.invoke(invocation()), /goes from FROZEN to BUSY/);
+    assert.throws(() => void parts.environment.invoke(invocation()), /handed what it can take/);
     await parts.environment.wake();
     assert.equal(parts.environment.state, "IDLE");
     assert.deepEqual(parts.sandbox.calls, ["limitCpu", "freeze", "thaw"]);

@@ -1,6 +1,6 @@
 /**
  * One execution environment: a sandbox, the runtime inside it, and at most one invocation at a time. It serves one
- * function version for its whole life.
+ * function version for its whole life. Of a function on Managed Instances it has several at a time, one record for each.
  *
  *   STARTING      walls are going up or a waiting sandbox is being specialised.
  *                 → INITIALISING when the runtime has the function's code and settings
@@ -8,13 +8,16 @@
  *                 (10 s in the init phase; the function's timeout when init is repeated inside an invocation).
  *                 → IDLE when ready
  *   IDLE          waits; the only state in which an invocation may be handed in. → BUSY, → FROZEN
- *   BUSY          has an invocation. → IDLE when it is answered, its log lines are in and the runtime asks for more
+ *   BUSY          has an invocation. → IDLE when it is answered, its log lines are in and the runtime asks for more.
+ *                 With room for several, more may be handed in as long as the runtime asks for them
  *   FROZEN        nothing inside runs. → IDLE by wake()
  *   SHUTTING_DOWN from every state: everything inside is being killed. #running was answered before. → GONE
  *   GONE          no trace is left on the machine.
  *
  * Whatever is not listed is a bug and asserts. An environment whose invocation timed out or whose runtime ended is never
- * used again: it shuts down, and the next invocation starts cold, as on AWS.
+ * used again: it shuts down, and the next invocation starts cold, as on AWS. With room for several, one that times out leaves the
+ * others alone: its place is free again when the runtime answers after all. Nothing more is handed in until the runtime has
+ * been heard of again; it shuts down when it has not, and nobody else waits for it, or when all its places are lost.
  */
 import { assert } from "../../kernel/assert.ts";
 import type { Clock } from "../../kernel/clock.ts";
@@ -22,6 +25,7 @@ import { coerceError, deferred } from "../../kernel/deferred.ts";
 import { INIT_TIMEOUT_MS, PROVISIONED_INIT_TIMEOUT_MS_MIN } from "../../limits.ts";
 import type { FunctionVersion, Invocation, InvocationOutcome, InvocationReport } from "../model.ts";
 import type { Sandbox, SandboxExit } from "../sandbox/sandbox.ts";
+import type { EnvironmentOptions, InitOutcome, Occupied } from "./environment-options.ts";
 import { TRANSITIONS, type EnvironmentState } from "./environment-state.ts";
 import type { EnvironmentLog } from "./environment-log.ts";
 import {
@@ -34,47 +38,10 @@ import {
   timeoutFailure,
   type Failure,
 } from "./failures.ts";
+import { outcomeOf, reportOf, type Ending, type Running } from "./in-flight.ts";
 import { lastWords } from "./last-words.ts";
 import type { PlatformLines } from "./platform-lines.ts";
-import type { RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
-
-const MIB = 1024 * 1024;
-
-/** A sandbox with the function's code in place, and the way to its runtime. */
-export interface Occupied {
-  readonly sandbox: Sandbox;
-  readonly connection: RuntimeConnection;
-  /** It started from a snapshot of the initialised function. */
-  readonly restored?: boolean;
-}
-
-export interface EnvironmentOptions {
-  readonly function: FunctionVersion;
-  readonly clock: Clock;
-  readonly log: EnvironmentLog;
-  readonly lines: PlatformLines;
-  /** Of provisioned concurrency: initialised in its own time, which no invocation is told of or billed for. */
-  readonly isProvisioned?: boolean;
-  /** Puts the function into a sandbox: from the pool or a new one. Called once; rejects when the platform cannot. */
-  readonly occupy: (events: RuntimeEvents) => Promise<Occupied>;
-  /** Told once, when the environment will take no further invocation: before its sandbox is gone. */
-  readonly onEnded: (environment: Environment) => void;
-  /** Told each time it becomes idle. */
-  readonly onIdle: (environment: Environment) => void;
-  /** Told when its sandbox could not be frozen, woken or removed from the machine. */
-  readonly onFault: (error: Error) => void;
-}
-
-export type InitOutcome =
-  | { readonly status: "ready"; readonly durationMs: number }
-  /** The function's own doing: AWS repeats the init once, inside the invocation. */
-  | { readonly status: "failed"; readonly failure: Failure; readonly payload: Buffer | undefined };
-
-interface Running {
-  readonly invocation: Invocation;
-  readonly startedMs: number;
-  readonly resolve: (outcome: InvocationOutcome) => void;
-}
+import type { RuntimeEvents } from "./runtime-connection.ts";
 
 export class Environment {
   readonly function: FunctionVersion;
@@ -90,15 +57,25 @@ export class Environment {
   #initDurationMs: number | undefined;
   #restoreDurationMs: number | undefined;
   #init: { readonly phase: "init" | "invoke"; readonly settle: (outcome: InitOutcome) => void } | undefined;
-  #running: Running | undefined;
-  /** Of the last invocation. */
-  #requestId = "";
-  /** Runs from an invocation's begin until the environment is idle again. */
-  #cancelTimeout: () => void = () => undefined;
-  /** The runtime can take an invocation, as far as it has told. */
-  #runtimeReady = false;
-  /** The last invocation's END and REPORT lines are in. */
-  #reported = true;
+  /** Not answered yet, by request id: as many as #slots at the most. */
+  readonly #running = new Map<string, Running>();
+  readonly #slots: number;
+  /** Begun last. Of a single one, the time-out runs until the environment is idle again. */
+  #last: Running | undefined;
+  /** Invocations that the runtime can take, as far as it has told. */
+  #ready = 0;
+  /** Invocations that are answered and whose END and REPORT lines are not in yet. */
+  #unreported = 0;
+  /** Timed out, and not answered by the runtime either: with several at a time. */
+  readonly #lost = new Set<string>();
+  /** How often the runtime has been heard of. */
+  #heard = 0;
+  /** An invocation timed out during which the runtime was not heard of, nor since. */
+  #isSilent = false;
+  /** start() has come to its end: who is told of places finds the environment in use. */
+  #isStarted = false;
+  /** Takes nothing more and ends when nothing is in flight, for this reason. */
+  #retiring: string | undefined;
   #ended = false;
   /** The log cannot take more; whoever reads the streamed answer is behind. Either stops the reading. */
   #logHolds = false;
@@ -115,6 +92,7 @@ export class Environment {
   constructor(options: EnvironmentOptions) {
     this.createdMs = options.clock.monotonicMs();
     this.function = options.function;
+    this.#slots = options.function.concurrencyMax ?? 1;
     this.#options = options;
     this.#clock = options.clock;
     this.#log = options.log;
@@ -129,9 +107,29 @@ export class Environment {
     return this.#options.isProvisioned === true;
   }
 
-  /** BUSY, but its invocation has been answered: IDLE as soon as its log lines are in and the runtime asks for more. */
+  /** BUSY, but an invocation has been answered: takes the next as soon as its log lines are in and the runtime asks for more. */
   get hasAnswered(): boolean {
-    return this.#state === "BUSY" && !this.#running;
+    return this.#state === "BUSY" && this.#running.size < this.#slots && !this.canTake;
+  }
+
+  /** Whether an invocation may be handed in now. */
+  get canTake(): boolean {
+    return (
+      (this.#state === "IDLE" || this.#state === "BUSY") &&
+      this.#ready > 0 &&
+      this.#load < this.#slots &&
+      !this.#isSilent &&
+      this.#retiring === undefined
+    );
+  }
+
+  /** Invocations that it has. */
+  get inFlight(): number {
+    return this.#running.size;
+  }
+
+  get #load(): number {
+    return this.#running.size + this.#unreported;
   }
 
   /** Resolves when nothing of it is left on the machine. */
@@ -158,30 +156,36 @@ export class Environment {
     return new Promise((resolve, reject) => {
       this.#begin(invocation, resolve);
       this.#start("invoke", Infinity)
-        .then((init) => this.#deliverAfterInit(invocation, init))
+        .then((init) => this.#deliverAfterInit(invocation.requestId, init))
         .catch(reject);
     });
   }
 
-  #deliverAfterInit(invocation: Invocation, init: InitOutcome): void {
-    if (!this.#running) return;
+  #deliverAfterInit(requestId: string, init: InitOutcome): void {
+    const running = this.#running.get(requestId);
+    if (!running) return;
     if (init.status === "ready") {
       this.#transition("BUSY");
-      this.#deliver(invocation);
+      this.#isStarted = true;
+      this.#deliver(running);
       return;
     }
-    const payload = init.payload ?? failurePayload(init.failure, invocation.requestId);
-    this.#finish({ payload, failure: init.failure });
+    const payload = init.payload ?? failurePayload(init.failure, requestId);
+    this.#finish(running, { payload, failure: init.failure });
     this.#end("init failed");
   }
 
-  /** Hands in one invocation; only in IDLE. Always resolves: what goes wrong is part of the outcome. */
+  /** Hands in one invocation; only while canTake. Always resolves: what goes wrong is part of the outcome. */
   invoke(invocation: Invocation): Promise<InvocationOutcome> {
-    this.#transition("BUSY");
-    return new Promise((resolve) => {
-      this.#begin(invocation, resolve);
-      this.#deliver(invocation);
-    });
+    assert(this.canTake, "an environment is handed what it can take");
+    if (this.#state !== "BUSY") this.#transition("BUSY");
+    return new Promise((resolve) => this.#deliver(this.#begin(invocation, resolve)));
+  }
+
+  /** Takes nothing more; ends when nothing is in flight. */
+  retire(reason: string): void {
+    if (this.#load === 0) void this.shutdown(reason);
+    else this.#retiring ??= reason;
   }
 
   /** IDLE → FROZEN; false when it is not idle any more, or cannot be frozen and ends. */
@@ -222,15 +226,21 @@ export class Environment {
   }
 
   /** The function waits for its own answer to be read; what it prints to its output pipe is read all the same. */
-  #holdAnswer(hold: boolean): void {
+  #holdAnswer({ invocation }: Running, hold: boolean): void {
+    const connection = this.#occupied?.connection;
+    if (this.#slots > 1) return connection?.holdAnswer(invocation.requestId, hold);
     this.#sinkHolds = hold;
-    this.#occupied?.connection.setReading(!hold && !this.#logHolds);
+    connection?.setReading(!hold && !this.#logHolds);
   }
 
-  /** Ends the environment, whatever it does; a running invocation is answered as a failure. Idempotent. */
+  #releaseAnswer(): void {
+    if (this.#sinkHolds && this.#last) this.#holdAnswer(this.#last, false);
+  }
+
+  /** Ends the environment, whatever it does; running invocations are answered as failures. Idempotent. */
   shutdown(reason: string): Promise<void> {
-    if (this.#running)
-      this.#finish({ failure: sandboxFailure(`The execution environment was shut down: ${reason}`) });
+    const failure = sandboxFailure(`The execution environment was shut down: ${reason}`);
+    for (const running of [...this.#running.values()]) this.#finish(running, { failure });
     this.#end(reason);
     return this.gone;
   }
@@ -254,7 +264,10 @@ export class Environment {
       const init = await outcome;
       // The word may come before the hand-over has returned.
       if (init.status === "ready") await this.#occupying;
-      if (init.status === "ready" && phase === "init") this.#initialised(init.durationMs, startedAtMs);
+      if (init.status === "ready" && phase === "init") {
+        this.#initialised(init.durationMs, startedAtMs);
+        this.#isStarted = true;
+      }
       return init;
     } catch (error) {
       this.#abandon();
@@ -281,12 +294,14 @@ export class Environment {
     } else if (!this.isProvisioned) this.#initDurationMs = durationMs;
   }
 
-  /** Closes the running invocation's log; its caller gets the error itself. */
+  /** Closes the running invocations' logs; their callers get the error itself. */
   #abandon(): void {
-    const running = this.#running;
-    if (!running) return;
-    this.#running = undefined;
-    this.#close(running, this.#report(running, "failure", "Sandbox.Failure"));
+    const abandoned = [...this.#running.values()];
+    this.#running.clear();
+    for (const running of abandoned) {
+      running.cancelTimeout();
+      this.#close(running, this.#report(running, "failure", "Sandbox.Failure"));
+    }
   }
 
   async #occupy(): Promise<void> {
@@ -303,11 +318,13 @@ export class Environment {
   }
 
   readonly #events: RuntimeEvents = {
-    ready: () => {
+    ready: (count = 1) => {
       // A custom runtime polls on its own: this may be before the hand-over has returned.
-      this.#runtimeReady = true;
+      this.#ready = Math.min(this.#slots, this.#ready + count);
+      if (count < 0) return;
       if (this.#state === "STARTING") this.#transition("INITIALISING");
-      else if (this.#state === "BUSY") this.#becomeIdle();
+      else this.#hear();
+      if (this.#state === "BUSY" || (this.#state === "IDLE" && this.#slots > 1)) this.#slotFreed();
       if (this.#state !== "INITIALISING") return;
       this.#transition("IDLE");
       this.idleSinceMs = this.#clock.monotonicMs();
@@ -324,53 +341,77 @@ export class Environment {
       this.#settleInit({ status: "failed", failure, payload: error });
     },
     chunk: (requestId, content, contentType) => {
-      const invocation = this.#running?.invocation;
-      if (requestId !== invocation?.requestId || !invocation.sink) return;
-      if (invocation.sink.write(content, contentType) || this.#sinkHolds || this.#hasExited) return;
-      this.#holdAnswer(true);
-      void invocation.sink.drained().then(() => {
-        if (this.#running?.invocation === invocation) this.#holdAnswer(false);
-      });
+      const running = this.#running.get(requestId);
+      const sink = running?.invocation.sink;
+      if (!running || !sink) return;
+      this.#hear();
+      if (sink.write(content, contentType) || this.#sinkHolds || this.#hasExited) return;
+      this.#holdAnswer(running, true);
+      void sink
+        .drained()
+        .then(() => this.#running.get(requestId) === running && this.#holdAnswer(running, false));
     },
-    response: (requestId, payload, contentType) => {
-      if (requestId === this.#running?.invocation.requestId) this.#finish({ payload, contentType });
-    },
-    error: (requestId, error) => {
-      if (requestId !== this.#running?.invocation.requestId) return;
-      this.#finish({ payload: error, errorType: errorTypeOf(error) ?? "Runtime.Unknown" });
-    },
-    responseTooLarge: (requestId, limitBytes) => {
-      if (requestId !== this.#running?.invocation.requestId) return;
-      this.#finish({
+    response: (requestId, payload, contentType) => this.#answered(requestId, { payload, contentType }),
+    error: (requestId, error) =>
+      this.#answered(requestId, { payload: error, errorType: errorTypeOf(error) ?? "Runtime.Unknown" }),
+    responseTooLarge: (requestId, limitBytes) =>
+      this.#answered(requestId, {
         payload: responseTooLargePayload(limitBytes),
         errorType: RESPONSE_TOO_LARGE,
-      });
+      }),
+    log: (timestampMs, text) => {
+      this.#hear();
+      this.#log.event(text, timestampMs);
     },
-    log: (timestampMs, text) => this.#log.event(text, timestampMs),
     broken: (error) => this.#fail(sandboxFailure(`The runtime broke its protocol: ${error.message}`)),
   };
+
+  /** The runtime has shown that it runs. */
+  #hear(): void {
+    this.#heard += 1;
+    if (!this.#isSilent) return;
+    this.#isSilent = false;
+    this.#slotFreed();
+  }
+
+  /** One that has timed out is answered no more. */
+  #answered(requestId: string, ending: Ending): void {
+    this.#hear();
+    const running = this.#running.get(requestId);
+    if (running) this.#finish(running, ending);
+    else this.#lost.delete(requestId);
+  }
 
   /** Not waited for: the first millisecond of an invocation may be fast. A sandbox that is gone tells so itself. */
   #limitCpu(): void {
     this.#occupied?.sandbox.limitCpu().catch(() => undefined);
   }
 
-  #begin(invocation: Invocation, resolve: Running["resolve"]): void {
-    assert(!this.#running, "one invocation at a time");
-    const startedMs = this.#clock.monotonicMs();
-    this.#cancelTimeout = this.#clock.after(this.function.timeoutMs, this.#timedOut);
-    this.#running = { invocation, startedMs, resolve };
-    this.#requestId = invocation.requestId;
-    this.#reported = false;
-    if (invocation.wantsTail) this.#log.startTail();
+  #begin(invocation: Invocation, resolve: Running["resolve"]): Running {
+    assert(this.#load < this.#slots, "no more invocations than there is room for");
+    const { timeoutMs } = this.function;
+    const running: Running = {
+      invocation,
+      startedMs: this.#clock.monotonicMs(),
+      heard: this.#heard,
+      resolve,
+      cancelTimeout: this.#clock.after(
+        timeoutMs,
+        this.#slots === 1 ? this.#timedOut : () => this.#oneTimedOut(running),
+      ),
+    };
+    this.#running.set(invocation.requestId, running);
+    this.#last = running;
+    if (invocation.wantsTail && this.#slots === 1) this.#log.startTail();
     const line = this.#lines.start(this.#clock.nowMs(), invocation.requestId);
     if (line !== undefined) this.#log.event(line);
+    return running;
   }
 
-  #deliver(invocation: Invocation): void {
+  #deliver({ invocation, startedMs }: Running): void {
     assert(this.#occupied, "a running environment has its sandbox");
-    this.#runtimeReady = false;
-    const elapsedMs = this.#clock.monotonicMs() - (this.#running?.startedMs ?? 0);
+    this.#ready -= 1;
+    const elapsedMs = this.#clock.monotonicMs() - startedMs;
     const { requestId, invokedFunctionArn, traceHeader, clientContext, tenantId } = invocation;
     this.#occupied.connection.invoke(
       {
@@ -386,16 +427,36 @@ export class Environment {
     );
   }
 
-  /** The invocation is not answered yet, or it is and the runtime has neither asked for more nor ended. */
+  /** The only invocation is not answered yet, or it is and the runtime has neither asked for more nor ended. */
   readonly #timedOut = (): void => {
+    if (this.#last) this.#endTimedOut(this.#last);
+  };
+
+  #endTimedOut(running: Running): void {
     const failure = timeoutFailure(this.function.timeoutMs);
+    this.#logTimeout(running, failure);
+    this.#settleInit({ status: "failed", failure, payload: undefined });
+    this.#finish(running, { failure });
+    this.#end("timeout");
+  }
+
+  /** Of several. */
+  #oneTimedOut(running: Running): void {
+    if (this.#init) return this.#endTimedOut(running);
+    const failure = timeoutFailure(this.function.timeoutMs);
+    this.#logTimeout(running, failure);
+    this.#lost.add(running.invocation.requestId);
+    if (this.#heard === running.heard) this.#isSilent = true;
+    this.#finish(running, { failure });
+    if (this.#lost.size >= this.#slots || (this.#isSilent && this.#running.size === 0)) this.#end("timeout");
+  }
+
+  #logTimeout({ invocation }: Running, failure: Failure): void {
     const nowMs = this.#clock.nowMs();
     this.#log.endPartialLine();
-    this.#log.event(`${new Date(nowMs).toISOString()} ${this.#requestId} ${failure.cause}\n\n`, nowMs);
-    this.#settleInit({ status: "failed", failure, payload: undefined });
-    this.#finish({ failure });
-    this.#end("timeout");
-  };
+    const text = this.#lines.timeout(nowMs, invocation.requestId, failure.cause);
+    this.#log.event(text, nowMs);
+  }
 
   #initTimedOut(): void {
     const failure: Failure = { errorType: "Sandbox.Timedout", cause: "init timed out", status: "timeout" };
@@ -432,59 +493,53 @@ export class Environment {
     const idle = this.#state === "IDLE" || this.#state === "FROZEN";
     // What it has sent and nobody has read is no more than a socket holds, and tells how it ended.
     this.#hasExited = true;
-    if (this.#sinkHolds) this.#holdAnswer(false);
-    if (idle && !this.#running) this.#end("the runtime exited");
+    this.#releaseAnswer();
+    if (idle && this.#running.size === 0) this.#end("the runtime exited");
     else if (!this.#ended) await lastWords(this.#occupied, this.#clock);
     this.#log.endPartialLine();
     if (this.#ended) return;
     const failure = exitFailure(exit);
     if (this.#init) {
       this.#settleInit({ status: "failed", failure, payload: undefined });
-      if (!this.#running) return;
+      if (this.#running.size === 0) return;
     }
     this.#fail(failure);
   }
 
   /** Fails what runs, or has been answered just now; in the log too; and ends the environment. */
   #fail(failure: Failure): void {
-    if (this.#running || this.#state === "BUSY")
-      this.#log.event(`RequestId: ${this.#requestId} Error: ${failure.cause}\n${failure.errorType}`);
-    this.#finish({ failure });
+    const failed = [...this.#running.values()];
+    const justAnswered = failed.length === 0 && this.#state === "BUSY" ? this.#last : undefined;
+    for (const { invocation } of justAnswered ? [justAnswered] : failed)
+      this.#log.event(`RequestId: ${invocation.requestId} Error: ${failure.cause}\n${failure.errorType}`);
+    for (const running of failed) this.#finish(running, { failure });
     this.#settleInit({ status: "failed", failure, payload: undefined });
     this.#end(failure.errorType);
   }
 
   /**
-   * Answers the running invocation. The caller has its answer at once, unless it asked for the log's tail: then the
+   * Answers a running invocation. The caller has its answer at once, unless it asked for the log's tail: then the
    * output pipe is emptied first. The environment is idle again only after its END and REPORT lines are in.
    */
-  #finish(result: { payload?: Buffer; contentType?: string; failure?: Failure; errorType?: string }): void {
-    const running = this.#running;
-    if (!running) return;
-    this.#running = undefined;
-    if (this.#sinkHolds) this.#holdAnswer(false);
-    const { failure } = result;
-    const errorType = failure?.errorType ?? result.errorType;
-    const report = this.#report(
-      running,
-      failure?.status ?? (errorType === undefined ? "success" : "error"),
-      errorType,
-    );
-    const outcome: InvocationOutcome = {
-      payload:
-        result.payload ?? (failure ? failurePayload(failure, running.invocation.requestId) : Buffer.alloc(0)),
-      contentType: result.contentType ?? "application/json",
-      report,
-      ...(errorType === undefined ? {} : { functionError: "Unhandled" as const }),
-    };
-    const close = () => this.#close(running, report);
-    const wantsTail = running.invocation.wantsTail === true;
+  #finish(running: Running, ending: Ending): void {
+    const { invocation } = running;
+    if (!this.#running.delete(invocation.requestId)) return;
+    this.#unreported += 1;
+    if (this.#slots > 1) running.cancelTimeout();
+    else this.#releaseAnswer();
+    const { failure } = ending;
+    const errorType = failure?.errorType ?? ending.errorType;
+    const status = failure?.status ?? (errorType === undefined ? "success" : "error");
+    const report = this.#report(running, status, errorType);
+    const outcome = outcomeOf(ending, invocation.requestId, report);
+    // The lines of several are mixed: none of them has a tail of its own.
+    const wantsTail = invocation.wantsTail === true && this.#slots === 1;
     if (!wantsTail) running.resolve(outcome);
     const finish = () => {
-      close();
+      this.#close(running, report);
       if (wantsTail) running.resolve({ ...outcome, logTail: this.#log.takeTail() });
-      this.#reported = true;
-      if (!failure) this.#becomeIdle();
+      this.#unreported -= 1;
+      if (!failure || this.#slots > 1) this.#slotFreed();
     };
     if (this.#rawOutput && !failure) {
       // What was written to the pipe before the answer may still be in it: one full turn of the event loop reads it.
@@ -503,12 +558,15 @@ export class Environment {
     if (line !== undefined) this.#log.event(line, nowMs);
   }
 
-  /** BUSY → IDLE, as soon as both the runtime and the log are ready for another invocation. */
-  #becomeIdle(): void {
-    if (this.#state !== "BUSY" || !this.#runtimeReady || !this.#reported) return;
-    this.#cancelTimeout();
-    this.#transition("IDLE");
-    this.idleSinceMs = this.#clock.monotonicMs();
+  /** BUSY → IDLE, as soon as both the runtime and the log are ready for another invocation. With room for several, one more may come. */
+  #slotFreed(): void {
+    if (this.#retiring !== undefined && this.#load === 0) return this.#end(this.#retiring);
+    if (!this.canTake || !this.#isStarted) return;
+    if (this.#state === "BUSY" && this.#load === 0) {
+      if (this.#slots === 1) this.#last?.cancelTimeout();
+      this.#transition("IDLE");
+      this.idleSinceMs = this.#clock.monotonicMs();
+    }
     this.#options.onIdle(this);
   }
 
@@ -518,29 +576,24 @@ export class Environment {
     errorType: string | undefined,
   ): InvocationReport {
     const { memoryMb, timeoutMs } = this.function;
-    const durationMs = Math.min(this.#clock.monotonicMs() - running.startedMs, timeoutMs);
-    const initDurationMs = this.#initDurationMs;
-    const restoreDurationMs = this.#restoreDurationMs;
+    const usage = {
+      durationMs: Math.min(this.#clock.monotonicMs() - running.startedMs, timeoutMs),
+      memoryMb,
+      peakBytes: this.#occupied?.sandbox.peakMemoryBytes() ?? 0,
+      initDurationMs: this.#initDurationMs,
+      restoreDurationMs: this.#restoreDurationMs,
+    };
     this.#initDurationMs = undefined;
     this.#restoreDurationMs = undefined;
-    const peakBytes = this.#occupied?.sandbox.peakMemoryBytes() ?? 0;
-    return {
-      durationMs,
-      // Init time is billed with the invocation it was for, as AWS does since August 2025.
-      billedMs: Math.max(1, Math.ceil(durationMs + (initDurationMs ?? 0))),
-      memorySizeMb: memoryMb,
-      maxMemoryUsedMb: Math.min(memoryMb, Math.ceil(peakBytes / MIB)),
-      status,
-      ...(initDurationMs === undefined ? {} : { initDurationMs }),
-      ...(restoreDurationMs === undefined ? {} : { restoreDurationMs }),
-      ...(errorType === undefined ? {} : { errorType }),
-    };
+    return reportOf(usage, status, errorType);
   }
 
   #end(reason: string): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#cancelTimeout();
+    this.#last?.cancelTimeout();
+    for (const running of [...this.#running.values()])
+      this.#finish(running, { failure: sandboxFailure(reason) });
     this.#settleInit({ status: "failed", failure: sandboxFailure(reason), payload: undefined });
     this.#transition("SHUTTING_DOWN");
     this.#options.onEnded(this);

@@ -29,10 +29,13 @@ export class LinkConnection implements RuntimeConnection {
   readonly #ended = Promise.withResolvers<void>();
   #events: RuntimeEvents | undefined;
   #closed = false;
-  /** A streamed answer as far as it has come; its content only when it is collected. */
-  #stream: { readonly content: ByteCollector; bytes: number; contentType: string } | undefined;
-  /** Of the running invocation: its streamed answer is passed on as it comes. */
-  #streams = false;
+  /** Streamed answers as far as they have come, by request id; their content only when it is collected. */
+  readonly #streams = new Map<
+    string,
+    { readonly content: ByteCollector; bytes: number; contentType: string }
+  >();
+  /** Running invocations whose streamed answer is passed on as it comes. */
+  readonly #passedOn = new Set<string>();
 
   constructor(link: Duplex) {
     this.#link = link;
@@ -72,7 +75,7 @@ export class LinkConnection implements RuntimeConnection {
   }
 
   invoke(head: InvokeHead, payload: Buffer, streams = false): void {
-    this.#streams = streams;
+    if (streams) this.#passedOn.add(head.requestId);
     const headBytes = Buffer.from(JSON.stringify(head));
     const length = Buffer.allocUnsafe(4);
     length.writeUInt32LE(headBytes.length, 0);
@@ -82,6 +85,10 @@ export class LinkConnection implements RuntimeConnection {
   setReading(reading: boolean): void {
     if (reading) this.#link.resume();
     else this.#link.pause();
+  }
+
+  holdAnswer(requestId: string, hold: boolean): void {
+    writeFrame(this.#link, hold ? FRAME.HOLD : FRAME.RELEASE, Buffer.from(requestId, "latin1"));
   }
 
   close(): void {
@@ -101,6 +108,7 @@ export class LinkConnection implements RuntimeConnection {
     if (!events) throw new LinkError(`a frame of type ${type} before SPECIALISE`);
     switch (type) {
       case FRAME.RESPONSE:
+        if (this.#passedOn.size > 0) this.#forget(requestId(body));
         if (body.length - REQUEST_ID_BYTES > INVOKE_RESPONSE_BYTES_MAX)
           events.responseTooLarge(requestId(body), INVOKE_RESPONSE_BYTES_MAX);
         else events.response(requestId(body), body.subarray(REQUEST_ID_BYTES), "application/json");
@@ -111,17 +119,18 @@ export class LinkConnection implements RuntimeConnection {
         events.log(body.readDoubleLE(0), body.toString("utf8", LOG_HEAD_BYTES));
         return;
       case FRAME.READY:
-        events.ready();
+        events.ready(Infinity);
         return;
       case FRAME.INIT_ERROR:
         events.initError(body);
         return;
       case FRAME.ERROR:
+        if (this.#passedOn.size > 0) this.#forget(requestId(body));
         events.error(requestId(body), body.subarray(REQUEST_ID_BYTES));
         events.ready();
         return;
       case FRAME.FATAL:
-        this.#stream = undefined;
+        this.#forget(requestId(body));
         events.error(requestId(body), body.subarray(REQUEST_ID_BYTES));
         return;
       case FRAME.STREAM_TYPE:
@@ -136,32 +145,38 @@ export class LinkConnection implements RuntimeConnection {
 
   /** Invoke answers a streaming function with its whole stream, as AWS does; its limit is the buffered one. */
   #streamFrame(type: number, body: Buffer, events: RuntimeEvents): void {
-    const stream = (this.#stream ??= {
-      content: new ByteCollector(),
-      bytes: 0,
-      contentType: STREAM_TYPE_DEFAULT,
-    });
     const id = requestId(body);
+    let stream = this.#streams.get(id);
+    if (!stream) {
+      stream = { content: new ByteCollector(), bytes: 0, contentType: STREAM_TYPE_DEFAULT };
+      this.#streams.set(id, stream);
+    }
     const content = body.subarray(REQUEST_ID_BYTES);
     if (type === FRAME.STREAM_TYPE) {
       stream.contentType = content.toString("utf8");
       return;
     }
-    const limitBytes = this.#streams ? STREAMED_RESPONSE_BYTES_MAX : INVOKE_RESPONSE_BYTES_MAX;
+    const streams = this.#passedOn.has(id);
+    const limitBytes = streams ? STREAMED_RESPONSE_BYTES_MAX : INVOKE_RESPONSE_BYTES_MAX;
     if (type === FRAME.STREAM) {
       stream.bytes += content.length;
       if (stream.bytes > limitBytes) stream.content.clear();
-      else if (this.#streams) events.chunk(id, content, stream.contentType);
+      else if (streams) events.chunk(id, content, stream.contentType);
       else stream.content.append(content);
       // Whoever reads along hears it at once; what the function still sends is read and dropped.
-      if (this.#streams && stream.bytes > limitBytes) events.responseTooLarge(id, limitBytes);
+      if (streams && stream.bytes > limitBytes) events.responseTooLarge(id, limitBytes);
       return;
     }
-    this.#stream = undefined;
+    this.#forget(id);
     if (content.length > 0) events.error(id, content);
     else if (stream.bytes > limitBytes) events.responseTooLarge(id, limitBytes);
     else events.response(id, stream.content.take(), stream.contentType);
     events.ready();
+  }
+
+  #forget(id: string): void {
+    if (this.#streams.size > 0) this.#streams.delete(id);
+    if (this.#passedOn.size > 0) this.#passedOn.delete(id);
   }
 }
 

@@ -10,6 +10,8 @@
  *                 `artefacts` is the folder with what was made of the code at publish.
  *   2 INVOKE      u32 LE length of head, head as JSON {requestId, deadlineMs, invokedFunctionArn, traceHeader,
  *                 clientContext?, cognitoIdentity?, tenantId?}, then the event's bytes.
+ *   3 HOLD        36 bytes request id: no more of its streamed answer for now. Only where several invocations run at a time.
+ *   4 RELEASE     36 bytes request id: on with it.
  * runtime → platform
  *   16 BOOTED     JSON {version}: the generic runtime waits for SPECIALISE.
  *   17 READY      no body: the handler is loaded; INVOKE may come.
@@ -29,7 +31,8 @@
  *   34 NOT_PREPARED UTF-8 reason: nothing of what was sent shall be used.
  *
  * A runtime writes each frame whole before another one starts. LOG before RESPONSE arrives before it: a log line written
- * before the answer belongs to that invocation. The next INVOKE comes only after RESPONSE, ERROR or STREAM_END.
+ * before the answer belongs to that invocation. The next INVOKE comes only after RESPONSE, ERROR or STREAM_END; where the
+ * variable AWS_LAMBDA_MAX_CONCURRENCY says so, that many run at a time, and their frames come in any order.
  */
 import type { Duplex } from "node:stream";
 import { ByteCollector } from "../../kernel/byte-collector.ts";
@@ -38,6 +41,8 @@ import { LINK_FRAME_BYTES_MAX } from "../../limits.ts";
 export const FRAME = {
   SPECIALISE: 1,
   INVOKE: 2,
+  HOLD: 3,
+  RELEASE: 4,
   BOOTED: 16,
   READY: 17,
   INIT_ERROR: 18,

@@ -13,6 +13,7 @@ export interface PlatformLines {
   end(nowMs: number, requestId: string, report: InvocationReport): string | undefined;
   report(nowMs: number, requestId: string, report: InvocationReport, traceHeader: string): string | undefined;
   initReport(nowMs: number, init: InitReport): string | undefined;
+  timeout(nowMs: number, requestId: string, cause: string): string;
 }
 
 export interface InitReport {
@@ -28,8 +29,8 @@ export interface LineSubject {
   readonly region: string;
   /** As in `nodejs:24.v21`. */
   readonly runtimeVersion: string;
-  /** Of provisioned concurrency; default: on demand. */
-  readonly isProvisioned?: boolean;
+  /** Default: on demand. */
+  readonly initializationType?: "on-demand" | "provisioned-concurrency" | "lambda-managed-instances";
 }
 
 /** No code of the function's runs in a restore, and AWS bills no other part of it. */
@@ -56,7 +57,12 @@ export function textLines(subject: LineSubject): PlatformLines {
     initReport: (_nowMs, init) =>
       `INIT_REPORT Init Duration: ${init.durationMs.toFixed(2)} ms\tPhase: ${init.phase}\tStatus: ${init.status}` +
       (init.errorType === undefined ? "" : `\tError Type: ${init.errorType}`),
+    timeout: timeoutLine,
   };
+}
+
+function timeoutLine(nowMs: number, requestId: string, cause: string): string {
+  return `${new Date(nowMs).toISOString()} ${requestId} ${cause}\n\n`;
 }
 
 function reportLine(requestId: string, report: InvocationReport, traceHeader: string): string {
@@ -77,7 +83,7 @@ function reportLine(requestId: string, report: InvocationReport, traceHeader: st
 /** `level` is the function's SystemLogLevel: WARN leaves out everything that is not a failure, DEBUG adds nothing here. */
 export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"): PlatformLines {
   const quiet = level === "WARN";
-  const initializationType = subject.isProvisioned ? "provisioned-concurrency" : "on-demand";
+  const { initializationType = "on-demand" } = subject;
   const event = (nowMs: number, type: string, record: object) =>
     JSON.stringify({ time: new Date(nowMs).toISOString(), type, record });
   return {
@@ -128,6 +134,7 @@ export function jsonLines(subject: LineSubject, level: "DEBUG" | "INFO" | "WARN"
         ...(init.errorType === undefined ? {} : { errorType: init.errorType }),
         metrics: { durationMs: init.durationMs },
       }),
+    timeout: timeoutLine,
   };
 }
 

@@ -12,7 +12,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";
-import { ByteCollector } from "../../kernel/byte-collector.ts";
 import {
   INVOKE_RESPONSE_BYTES_MAX,
   RUNTIME_API_CONNECTIONS_MAX,
@@ -20,23 +19,33 @@ import {
   STREAMED_RESPONSE_BYTES_MAX,
 } from "../../limits.ts";
 import { AddressQuota } from "../../wire/address-quota.ts";
+import {
+  errorBody,
+  nextHeaders,
+  notFound,
+  PREFIX,
+  readBody,
+  reply,
+  RESPONSE_MODE_HEADER,
+  STATUS_OK,
+  trailingError,
+  withErrorType,
+  type Waiting,
+} from "./runtime-api-messages.ts";
 import type { InvokeHead, RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
 
 type SessionState = "STARTED" | "READY" | "RUNNING" | "ANSWERED" | "INIT_ERROR";
 
-const PREFIX = "/2018-06-01/runtime/";
 /** Requests that may wait for their environment to be registered: one for each, and no more environments than that at once. */
 const EARLY_REQUESTS_MAX = 1024;
-const RESPONSE_MODE_HEADER = "lambda-runtime-function-response-mode";
-const STATUS_OK = JSON.stringify({ status: "OK" });
 
-interface Waiting {
-  readonly head: InvokeHead;
-  readonly payload: Buffer;
-  readonly streams: boolean;
+/** One environment's runtime. */
+export interface Session extends RuntimeConnection {
+  /** Answers one request of this environment's runtime. */
+  handle(request: IncomingMessage, response: ServerResponse): void;
 }
 
-export class RuntimeApiSession implements RuntimeConnection {
+export class RuntimeApiSession implements Session {
   #state: SessionState = "STARTED";
   readonly #events: RuntimeEvents;
   #poll: ServerResponse | undefined;
@@ -66,6 +75,10 @@ export class RuntimeApiSession implements RuntimeConnection {
     this.#reading = reading;
     if (reading) this.#streaming?.resume();
     else this.#streaming?.pause();
+  }
+
+  holdAnswer(_requestId: string, hold: boolean): void {
+    this.setReading(!hold);
   }
 
   close(): void {
@@ -225,94 +238,12 @@ function stateWords(state: SessionState): string {
   return words[state];
 }
 
-function nextHeaders({ head, payload }: Waiting): Record<string, string | number> {
-  const headers: Record<string, string | number> = {
-    "Content-Type": "application/json",
-    "Content-Length": payload.length,
-    "Lambda-Runtime-Aws-Request-Id": head.requestId,
-    "Lambda-Runtime-Deadline-Ms": head.deadlineMs,
-    "Lambda-Runtime-Invoked-Function-Arn": head.invokedFunctionArn,
-    "Lambda-Runtime-Trace-Id": head.traceHeader,
-  };
-  if (head.clientContext !== undefined) headers["Lambda-Runtime-Client-Context"] = head.clientContext;
-  if (head.cognitoIdentity !== undefined) headers["Lambda-Runtime-Cognito-Identity"] = head.cognitoIdentity;
-  if (head.tenantId !== undefined) headers["Lambda-Runtime-Aws-Tenant-Id"] = head.tenantId;
-  return headers;
-}
-
-/** A runtime may name the error's type in a header alone; a body that is not JSON is passed on as it is. */
-function withErrorType(body: Buffer | "aborted", request: IncomingMessage): Buffer {
-  const type = request.headers["lambda-runtime-function-error-type"];
-  if (body !== "aborted" && body.length > 0) return body;
-  return Buffer.from(
-    JSON.stringify({ errorType: typeof type === "string" ? type : "Runtime.Unknown", errorMessage: "" }),
-  );
-}
-
-function errorBody(errorMessage: string, errorType: string): string {
-  return JSON.stringify({ errorMessage, errorType });
-}
-
-function reply(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, {
-    "Content-Type": "application/json",
-    "Content-Length": Buffer.byteLength(body),
-  });
-  response.end(body);
-}
-
-function notFound(request: IncomingMessage, response: ServerResponse): void {
-  request.resume();
-  response.writeHead(404, { "Content-Type": "text/plain; charset=utf-8" });
-  response.end("404 page not found\n");
-}
-
-interface BodyListener {
-  /** Takes each piece instead of its being collected; none that is over the limit. */
-  onChunk?(chunk: Buffer): void;
-  /** The limit was passed just now. */
-  onTooLarge?(): void;
-  /** Once: the body as far as it was collected, undefined when it was over the limit (the rest is read and dropped), or "aborted". */
-  onEnd(body: Buffer | "aborted" | undefined): void;
-}
-
-function readBody(request: IncomingMessage, limitBytes: number, listener: BodyListener): void {
-  const body = new ByteCollector();
-  let bytes = 0;
-  let finished = false;
-  const finish = (result: Buffer | "aborted" | undefined) => {
-    if (finished) return;
-    finished = true;
-    listener.onEnd(result);
-  };
-  request.on("data", (chunk: Buffer) => {
-    const wasWithin = bytes <= limitBytes;
-    bytes += chunk.length;
-    if (bytes > limitBytes) {
-      body.clear();
-      if (wasWithin) listener.onTooLarge?.();
-    } else if (listener.onChunk) listener.onChunk(chunk);
-    else body.append(chunk);
-  });
-  request.on("end", () => finish(bytes > limitBytes ? undefined : body.take()));
-  request.on("close", () => finish("aborted"));
-}
-
-/** What a runtime tells behind an answer that it could not finish: {errorMessage, errorType, stackTrace} in base64. */
-function trailingError(request: IncomingMessage): Buffer | undefined {
-  const type = request.trailers["lambda-runtime-function-error-type"];
-  const body = request.trailers["lambda-runtime-function-error-body"];
-  if (type === undefined && body === undefined) return undefined;
-  if (body !== undefined && body !== "") return Buffer.from(body, "base64");
-  return Buffer.from(errorBody("", type ?? "Runtime.Unknown"));
-}
-
 /**
  * The servers behind 169.254.100.1:9001: one for the whole environment network, where the caller's address tells which
  * environment speaks; or, without such a network, one on the loopback interface for each environment.
  */
 export class RuntimeApi {
-  readonly #sessions = new Map<string, RuntimeApiSession>();
+  readonly #sessions = new Map<string, Session>();
   /** Requests of environments whose process was faster than the news of its start, by address. */
   readonly #early = new Map<string, { request: IncomingMessage; response: ServerResponse }>();
   #shared: Server | undefined;
@@ -338,7 +269,7 @@ export class RuntimeApi {
   }
 
   /** Routes what comes from `address` to the session until `unregister`. */
-  register(address: string, session: RuntimeApiSession): void {
+  register(address: string, session: Session): void {
     this.#sessions.set(address, session);
     const early = this.#early.get(address);
     if (!early) return;
@@ -347,7 +278,7 @@ export class RuntimeApi {
   }
 
   /** Harmless when the address has been given to another session since. */
-  unregister(address: string, session: RuntimeApiSession): void {
+  unregister(address: string, session: Session): void {
     if (this.#sessions.get(address) === session) this.#sessions.delete(address);
   }
 

@@ -4,6 +4,7 @@ import type { FunctionVersion, Invocation, InvocationOutcome } from "../model.ts
 import type { VersionAccount } from "./admission.ts";
 import { Heat } from "./hot-queue.ts";
 import type { Provisioned } from "./provisioner.ts";
+import type { Scaling } from "./managed-fleets.ts";
 import { FunctionUsage } from "./usage.ts";
 
 /** An invocation that nobody serves yet; whoever takes it settles it. */
@@ -30,6 +31,10 @@ export class Fleet {
   readonly provisionedIdle: Environment[] = [];
   /** What is configured and what there is of it; absent: nothing ever was. */
   provisioned: Provisioned | undefined;
+  /** On Managed Instances: between how many environments it scales; undefined: to none. */
+  scaling: Scaling | undefined;
+  /** Invocations that one environment takes at a time. */
+  readonly slots: number;
   /** First come, first served; never more than admission lets in. */
   readonly #waiting: Waiter[] = [];
   /** Environments that are being started for whoever waits when they are ready. */
@@ -41,6 +46,7 @@ export class Fleet {
   constructor(version: FunctionVersion, account: VersionAccount, before?: Fleet) {
     this.version = version;
     this.account = account;
+    this.slots = version.concurrencyMax ?? 1;
     const { memoryMb } = version;
     this.usage = before ? before.usage.succeed(memoryMb) : new FunctionUsage(memoryMb);
   }
@@ -66,10 +72,35 @@ export class Fleet {
 
   /** An idle environment: the one that has waited longest runs on it, from this turn on. */
   offer(environment: Environment): void {
+    if (this.isManaged) return this.#offerPlaces(environment);
     const waiter = this.take();
     if (waiter) waiter.resolve(environment.invoke(waiter.invocation));
     else if (environment.isProvisioned) this.provisionedIdle.push(environment);
     else this.idle.push(environment);
+  }
+
+  /** On Managed Instances, where environments are in no list: whoever takes one looks for the one with most room. */
+  #offerPlaces(environment: Environment): void {
+    while (environment.canTake) {
+      const waiter = this.take();
+      if (!waiter) return;
+      waiter.resolve(environment.invoke(waiter.invocation));
+    }
+  }
+
+  get isManaged(): boolean {
+    return this.version.concurrencyMax !== undefined;
+  }
+
+  /** The environment with the fewest invocations that can take one more; of several the first, so that the others may end. */
+  leastLoaded(): Environment | undefined {
+    let found: Environment | undefined;
+    for (const environment of this.all) {
+      if (!environment.canTake || (found && environment.inFlight >= found.inFlight)) continue;
+      found = environment;
+      if (found.inFlight === 0) break;
+    }
+    return found;
   }
 
   /** IDLE or FROZEN, the one used last of the provisioned ones, else of the others; it is not in the list any more. */
@@ -102,7 +133,7 @@ export class Fleet {
 
   /** Environments that have to be started so that everybody who waits will have one. */
   get missing(): number {
-    return Math.max(0, this.#waiting.length - this.starting);
+    return Math.max(0, Math.ceil(this.#waiting.length / this.slots) - this.starting);
   }
 
   /** Whether any environment is there or under way. */

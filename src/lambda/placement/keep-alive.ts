@@ -91,6 +91,11 @@ export class KeepAlive<Fleet extends KeptFleet = PlacementFleet> {
     this.#options = options;
   }
 
+  /** The age at which environments end. */
+  get ageMsMax(): number {
+    return this.#options.ageMsMax;
+  }
+
   start(actions: KeepAliveActions<Fleet>): void {
     this.#actions = actions;
     if (this.#options.availableMemoryBytes() !== undefined) this.#watchMemory();

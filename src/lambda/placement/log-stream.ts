@@ -1,18 +1,18 @@
 /** How an environment's log stream is named, and in which form the platform writes its own lines into it. */
 import { newHexId } from "../../kernel/ids.ts";
-import { jsonLines, textLines, type PlatformLines } from "../environment/platform-lines.ts";
+import { jsonLines, textLines, type LineSubject, type PlatformLines } from "../environment/platform-lines.ts";
 import type { FunctionVersion } from "../model.ts";
 
 export function platformLines(
   version: FunctionVersion,
   region: string,
-  isProvisioned: boolean,
+  initializationType: LineSubject["initializationType"],
 ): PlatformLines {
   const subject = {
     functionName: version.name,
     version: version.version,
     region,
-    isProvisioned,
+    ...(initializationType && { initializationType }),
     runtimeVersion: `${version.runtime.replace(/^(nodejs|python|java|dotnet|ruby)/, "$1:").replace(/\.x$/, "")}.v1`,
   };
   const { format, systemLevel } = version.logging;

@@ -6,8 +6,9 @@ import { accessSync, constants } from "node:fs";
 import { join } from "node:path";
 import { AwsError } from "../../errors.ts";
 import { Turns } from "../../kernel/turns.ts";
-import type { Occupied } from "../environment/environment.ts";
+import type { Occupied } from "../environment/environment-options.ts";
 import type { LinkSpecialisation } from "../environment/link-connection.ts";
+import { ConcurrentSession } from "../environment/concurrent-session.ts";
 import { RuntimeApi, RuntimeApiSession } from "../environment/runtime-api.ts";
 import type { RuntimeEvents } from "../environment/runtime-connection.ts";
 import type { FunctionVersion } from "../model.ts";
@@ -110,7 +111,7 @@ export class Occupier {
   ): Promise<Occupied> {
     await this.#turns.take();
     const [runtime, code] = await Promise.all([this.runtime(version), this.#code(version)]);
-    const type = isProvisioned ? "provisioned-concurrency" : "on-demand";
+    const type = initializationTypeOf(version, isProvisioned);
     const makeVariables = (api: string) => this.#variables(version, runtime, logStream, api, type);
     if (!runtime.link) return this.#occupyHttp(version, runtime, code, makeVariables, events);
     const restored = await this.#occupySnapshot(version, runtime, code, logStream, events);
@@ -218,7 +219,9 @@ export class Occupier {
   ): Promise<Occupied> {
     const { driver, network, runtimeApi, nextId } = this.#options;
     const entrypoint = findBootstrap(code);
-    const session = new RuntimeApiSession(events);
+    const { concurrencyMax = 1 } = version;
+    const session =
+      concurrencyMax > 1 ? new ConcurrentSession(events, concurrencyMax) : new RuntimeApiSession(events);
     const own =
       network.kind === "loopback"
         ? await RuntimeApi.openLoopback((request, response) => session.handle(request, response))
@@ -272,6 +275,11 @@ export class Occupier {
         : {}),
     });
   }
+}
+
+function initializationTypeOf(version: FunctionVersion, isProvisioned: boolean): InitializationType {
+  if (version.concurrencyMax !== undefined) return "lambda-managed-instances";
+  return isProvisioned ? "provisioned-concurrency" : "on-demand";
 }
 
 /** What the runtime is told, with paths as its processes see them. */

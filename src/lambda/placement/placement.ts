@@ -18,6 +18,7 @@ import type { FunctionConcurrency, ProvisionedState } from "./concurrency.ts";
 import { concurrencyGauges } from "./concurrency-gauges.ts";
 import { Fleet, type Waiter } from "./fleet.ts";
 import { HotQueue } from "./hot-queue.ts";
+import { ManagedFleets } from "./managed-fleets.ts";
 import { KeepAlive } from "./keep-alive.ts";
 import { InvalidEntrypoint, type Occupier } from "./occupier.ts";
 import { logStreamName, platformLines } from "./log-stream.ts";
@@ -54,6 +55,8 @@ const ABOUT_TO_SERVE_LOOK_MS = 5;
 const ABOUT_TO_SERVE_LOOKS_MAX = 4;
 /** What AWS says of a version that cannot be initialised. */
 const FUNCTION_INIT_FAILURE = "FUNCTION_ERROR_INIT_FAILURE";
+/** The words of a status that no operation tells: an environment of somebody else's has to end first. */
+const CEILING_REACHED = "CAPACITY_PROVIDER_SCALING_LIMIT_EXCEEDED";
 /** Environments that are started ahead of time at once: whoever waits for one has most of the machine. */
 const PREWARMS_MAX = 2;
 
@@ -69,6 +72,7 @@ export class Placement {
   /** Every environment that is not gone yet, those of dissolved fleets included. */
   readonly #environments = new Set<Environment>();
   readonly #provisioner: Provisioner;
+  readonly #managed: ManagedFleets;
   readonly #starts: StartQueue<Fleet>;
   readonly #hot: HotQueue;
   /** Environments that are being started ahead of time. */
@@ -87,6 +91,7 @@ export class Placement {
       isShortOfMemory: () => options.keepAlive.isShortOfMemory,
       start: (fleet) => this.#startProvisioned(fleet),
     });
+    this.#managed = new ManagedFleets({ clock: options.clock, ageMsMax: options.keepAlive.ageMsMax });
     this.#starts = new StartQueue({
       clock: options.clock,
       isShortOfMemory: () => options.keepAlive.isShortOfMemory,
@@ -128,7 +133,10 @@ export class Placement {
   counts(): { environments: number; idle: number } {
     let [environments, idle] = [0, 0];
     for (const { state } of this.#environments) if (state !== "SHUTTING_DOWN") environments += 1;
-    for (const fleet of this.#fleets.values()) idle += fleet.idle.length + fleet.provisionedIdle.length;
+    for (const fleet of this.#fleets.values()) {
+      idle += fleet.idle.length + fleet.provisionedIdle.length;
+      if (fleet.isManaged) for (const { state } of fleet.all) if (state === "IDLE") idle += 1;
+    }
     return { environments, idle };
   }
 
@@ -155,6 +163,7 @@ export class Placement {
     };
     try {
       let outcome: InvocationOutcome;
+      if (fleet.isManaged) return await this.#placeManaged(fleet, invocation);
       if (this.#hot.isBetter(fleet, nowMs)) outcome = await this.#hot.wait(fleet, invocation, learn);
       else {
         if (fleet.provisionedIdle.length === 0) learn(nowMs);
@@ -179,6 +188,11 @@ export class Placement {
   async #wake(found: Environment, fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
     if (found.state === "FROZEN") await found.wake();
     return found.state === "IDLE" ? found.invoke(invocation) : this.#place(fleet, invocation);
+  }
+
+  /** On the environment with most room; without any, on whichever has room first. */
+  #placeManaged(fleet: Fleet, invocation: Invocation): Promise<InvocationOutcome> {
+    return fleet.leastLoaded()?.invoke(invocation) ?? this.#coldStart(fleet, invocation);
   }
 
   /** Those who wait for an environment that is at work have the idle ones; who is left over has others started. */
@@ -213,11 +227,14 @@ export class Placement {
   }
 
   /** What is configured for a function from now on. What runs goes on, and counts where it now belongs. */
-  configure({ provisioned, ...settings }: FunctionConcurrency): void {
+  configure({ provisioned, managed = [], ...settings }: FunctionConcurrency): void {
     const counts = provisioned.map(({ version, count }) => [version.version, count] as const);
     this.#admission.configure({ ...settings, provisioned: new Map(counts) });
     const wanted = provisioned.map(({ version, count }) => [this.#fleet(version), count] as const);
-    this.#provisioner.configure(settings.functionArn, new Map(wanted));
+    const scalings = managed.map(({ version, ...scaling }) => [this.#fleet(version), scaling] as const);
+    this.#managed.configure(settings.functionArn, new Map(scalings));
+    const always = scalings.map(([fleet, { min }]) => [fleet, min] as const);
+    this.#provisioner.configure(settings.functionArn, new Map([...wanted, ...always]));
   }
 
   /** What there is of a version's provisioned concurrency. */
@@ -245,6 +262,7 @@ export class Placement {
     while (this.#admission.running > 0 && clock.monotonicMs() < deadlineMs)
       await new Promise<void>((resolve) => void clock.after(20, resolve));
     this.#options.keepAlive.stop();
+    this.#managed.stop();
     this.#stopped = true;
     this.#starts.stop();
     await Promise.all([...this.#environments].map((environment) => environment.shutdown("the server stops")));
@@ -276,6 +294,7 @@ export class Placement {
   #dissolve(fleet: Fleet, reason: string): void {
     for (const environment of [...fleet.idle.splice(0), ...fleet.provisionedIdle.splice(0)])
       void environment.shutdown(reason);
+    if (fleet.isManaged) for (const environment of [...fleet.all]) environment.retire(reason);
   }
 
   /**
@@ -298,6 +317,11 @@ export class Placement {
 
   /** Its turn in the queue of starts has come, or it is the end of all turns. */
   #startMissing(fleet: Fleet, built: () => void): void {
+    if (fleet.isManaged && this.#managed.isAtCeiling(fleet)) {
+      this.#refuseMissing(fleet, tooManyRequests("ConcurrentInvocationLimitExceeded"));
+      built();
+      return;
+    }
     if (this.#admission.mayStart(fleet.account, this.#options.clock.monotonicMs())) {
       fleet.starting += 1;
       void this.#startOne(fleet, built);
@@ -326,7 +350,7 @@ export class Placement {
     const { pool, logger } = this.#options;
     pool.coldStartBegins();
     try {
-      const environment = this.#newEnvironment(fleet, false, built);
+      const environment = this.#newEnvironment(fleet, fleet.isManaged, built);
       const init = await environment.start();
       fleet.starting -= 1;
       if (init.status === "ready" && environment.state === "IDLE") {
@@ -347,10 +371,15 @@ export class Placement {
   /** For provisioned concurrency. Never rejects; answers why there is none, in the words of its status. */
   async #startProvisioned(fleet: Fleet): Promise<string | undefined> {
     const { pool, logger } = this.#options;
+    if (fleet.isManaged && this.#managed.isAtCeiling(fleet)) return CEILING_REACHED;
     pool.coldStartBegins();
     try {
+      // Who waits for an environment waits for this one too.
+      if (fleet.isManaged) fleet.starting += 1;
       const environment = this.#newEnvironment(fleet, true);
-      const init = await environment.start();
+      const init = await environment.start().finally(() => {
+        if (fleet.isManaged) fleet.starting -= 1;
+      });
       if (init.status !== "ready" || environment.state !== "IDLE") return FUNCTION_INIT_FAILURE;
       this.#becameIdle(fleet, environment);
       return undefined;
@@ -369,7 +398,7 @@ export class Placement {
     const waiter = fleet.take();
     if (!waiter) return;
     if (this.#stopped) return waiter.reject(stopping());
-    this.#newEnvironment(fleet)
+    this.#newEnvironment(fleet, fleet.isManaged)
       .startWith(waiter.invocation)
       .then(waiter.resolve, (thrown: unknown) =>
         this.#cannotStart(fleet.version, waiter, coerceError(thrown)),
@@ -400,7 +429,7 @@ export class Placement {
       function: version,
       clock,
       log,
-      lines: platformLines(version, region, isProvisioned),
+      lines: platformLines(version, region, initializationTypeOf(fleet, isProvisioned)),
       isProvisioned,
       occupy: (events) => occupier.occupy(version, stream, events, isProvisioned).finally(built),
       onEnded: () => this.#remove(fleet, environment),
@@ -409,6 +438,7 @@ export class Placement {
     });
     fleet.all.add(environment);
     if (isProvisioned) fleet.provisioned?.all.add(environment);
+    if (fleet.isManaged) this.#managed.started(fleet, environment);
     this.#environments.add(environment);
     void environment.gone.then(() => this.#environments.delete(environment));
     return environment;
@@ -418,9 +448,10 @@ export class Placement {
     // Who waits for an old revision was admitted when it was the current one.
     if (fleet.isAwaited || !(fleet.isRetired || this.#closed)) {
       fleet.offer(environment);
+      if (fleet.isManaged) return;
       if (environment.isProvisioned) this.#provisioner.tend(fleet);
       this.#options.keepAlive.becameIdle(fleet);
-    } else void environment.shutdown("a newer revision took over");
+    } else environment.retire("a newer revision took over");
   }
 
   #remove(fleet: Fleet, environment: Environment): void {
@@ -428,6 +459,11 @@ export class Placement {
     if (environment.isProvisioned) this.#provisioner.tend(fleet);
     this.#starts.next();
   }
+}
+
+function initializationTypeOf(fleet: Fleet, isProvisioned: boolean) {
+  if (fleet.isManaged) return "lambda-managed-instances";
+  return isProvisioned ? "provisioned-concurrency" : "on-demand";
 }
 
 function stopping(): AwsError {

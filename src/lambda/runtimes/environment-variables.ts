@@ -9,7 +9,11 @@ export interface SessionCredentials {
   readonly sessionToken: string;
 }
 
-export type InitializationType = "on-demand" | "provisioned-concurrency" | "snap-start";
+export type InitializationType =
+  | "on-demand"
+  | "provisioned-concurrency"
+  | "snap-start"
+  | "lambda-managed-instances";
 
 export interface EnvironmentVariablesOptions {
   /** What the catalogue found for the function's runtime. */
@@ -118,6 +122,9 @@ function functionVariables(
     AWS_LAMBDA_FUNCTION_VERSION: version.version,
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(version.memoryMb),
     AWS_LAMBDA_INITIALIZATION_TYPE: options.initializationType ?? "on-demand",
+    ...(version.concurrencyMax !== undefined && {
+      AWS_LAMBDA_MAX_CONCURRENCY: String(version.concurrencyMax),
+    }),
     AWS_LAMBDA_LOG_GROUP_NAME: version.logging.group,
     AWS_LAMBDA_LOG_STREAM_NAME: options.logStream,
     AWS_LAMBDA_RUNTIME_API: options.runtimeApi,
