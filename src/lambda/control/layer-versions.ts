@@ -12,7 +12,7 @@ import type {
   ListLayerVersionsResponse,
   PublishLayerVersionRequest,
 } from "@aws-sdk/client-lambda";
-import { invalidParameterValue, resourceNotFound } from "../../errors.ts";
+import { invalidParameterValue, resourceNotFound, validationError } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { parseArn } from "../../kernel/arn.ts";
 import type { OperationHandler } from "../../wire/service.ts";
@@ -94,10 +94,17 @@ export function layerOperations(options: LayerOperationsOptions): Record<string,
   };
 }
 
+const LAYER_NAME = /^[a-zA-Z0-9-_]+$/;
+
 /** The name that a name or an ARN means. A layer of another account or Region is none that is here. */
-export function layerName(layers: LayerStore, nameOrArn: string | undefined): string {
-  const arn = parseArn(nameOrArn ?? "");
-  if (!arn) return nameOrArn ?? "";
+export function layerName(layers: LayerStore, nameOrArn = ""): string {
+  if (LAYER_NAME.test(nameOrArn)) return nameOrArn;
+  const arn = parseArn(nameOrArn);
+  // The model's pattern also takes ARNs without a partition.
+  if (!arn)
+    throw validationError(
+      `1 validation error detected: Value '${nameOrArn}' at 'layerName' failed to satisfy constraint: Member must satisfy regular expression pattern: (arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+`,
+    );
   const name = arn.resource.slice("layer:".length);
   if (nameOrArn !== layers.layerArn(name)) {
     throw resourceNotFound("The resource you requested does not exist.");

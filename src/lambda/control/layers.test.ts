@@ -144,6 +144,15 @@ test("what is not there, or no version at all, is refused", async () => {
     fixture.call("PublishLayerVersion", { LayerName: "tools", Content: {} }),
     awsError("InvalidParameterValueException", "Please provide a source for function code.", 400),
   );
+  for (const LayerName of ["arn::lambda:us-east-1:000000000000:layer:tools", "to:ols"])
+    await assert.rejects(
+      fixture.call("PublishLayerVersion", { LayerName, Content: {} }),
+      awsError(
+        "ValidationException",
+        new RegExp(`Value '${LayerName}' at 'layerName' failed to satisfy`),
+        400,
+      ),
+    );
 });
 
 test("statements are added and removed under the policy's revision", async () => {

@@ -17,12 +17,17 @@ export const invalidInput = (message: string) => new AwsError("InvalidInputExcep
 export const validation = (message: string) => new AwsError("ValidationException", message);
 export const unmodifiable = (message: string) => new AwsError("UnmodifiableEntityException", message);
 
-/** Throws MalformedPolicyDocument when the text is no policy of that kind. */
-export function checkDocument(permissions: Permissions, text: string, kind: DocumentKind): void {
+/** Throws MalformedPolicyDocument, or what the operation has in its place, when the text is no policy of that kind. */
+export function checkDocument(
+  permissions: Permissions,
+  text: string,
+  kind: DocumentKind,
+  code = "MalformedPolicyDocumentException",
+): void {
   try {
     permissions.document(text, kind);
   } catch (error) {
     if (!(error instanceof MalformedPolicy)) throw error;
-    throw new AwsError("MalformedPolicyDocumentException", error.message, { cause: error });
+    throw new AwsError(code, error.message, { cause: error });
   }
 }

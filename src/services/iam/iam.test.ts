@@ -475,10 +475,10 @@ describe("Identity and Access Management", () => {
     );
     assert.equal(EvaluationResults[0]?.MatchedStatements?.[0]?.SourcePolicyType, "user");
     const conditional = allowing("s3:*", "*", { Condition: { Bool: { "aws:SecureTransport": "true" } } });
-    const custom = (ContextEntries: sdk.ContextEntry[]) =>
+    const custom = (ContextEntries: sdk.ContextEntry[], policy = conditional) =>
       client.send(
         new sdk.SimulateCustomPolicyCommand({
-          PolicyInputList: [conditional],
+          PolicyInputList: [policy],
           ActionNames: ["s3:GetObject"],
           ContextEntries,
         }),
@@ -495,6 +495,10 @@ describe("Identity and Access Management", () => {
         ])
       ).EvaluationResults ?? [];
     assert.equal(given?.EvalDecision, "allowed");
+    await assert.rejects(custom([], "{"), {
+      name: "InvalidInputException",
+      message: "This policy contains invalid Json",
+    });
   });
 
   it("remembers everything after a restart", async () => {

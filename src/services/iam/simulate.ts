@@ -15,6 +15,9 @@ import { findGroup, type IamContext } from "./context.ts";
 import { checkDocument, invalidInput, noSuchEntity } from "./errors.ts";
 
 /** What both simulations have in common. */
+/** The simulators know no MalformedPolicyDocument [model]. */
+const MALFORMED = "InvalidInputException";
+
 type Simulation = Omit<SimulateCustomPolicyRequest, "PolicyInputList">;
 type Subject = Pick<ApplicablePolicies, "identity" | "boundary"> & { readonly arn: string };
 
@@ -66,7 +69,7 @@ function named(
   list: string,
 ): NamedPolicy[] {
   return (documents ?? []).map((text, index) => {
-    checkDocument(access.permissions, text, "identity");
+    checkDocument(access.permissions, text, "identity", MALFORMED);
     return { name: `${list}.${index + 1}`, document: access.permissions.document(text, "identity") };
   });
 }
@@ -82,7 +85,7 @@ function simulate(iam: IamContext, input: Simulation, subject: Subject): Evaluat
   const caller: Caller = { type: "AWS", name: callerArn, accountId: directory.accountId, roleArn: undefined };
   const context = contextOf(input.ContextEntries);
   const { ResourcePolicy: resourcePolicy } = input;
-  if (resourcePolicy !== undefined) checkDocument(access.permissions, resourcePolicy, "resource");
+  if (resourcePolicy !== undefined) checkDocument(access.permissions, resourcePolicy, "resource", MALFORMED);
   const policies: ApplicablePolicies = {
     identity: subject.identity,
     ...(boundary && { boundary }),

@@ -139,6 +139,7 @@ describe("assuming a role", () => {
         ],
       }),
       {
+        name: "InvalidParameterValue",
         message: "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
       },
     );

@@ -147,7 +147,7 @@ function sessionTags(
   const seen = new Set(list.map(({ Key = "" }) => Key.toLowerCase()));
   if (seen.size < list.length)
     throw new AwsError(
-      "InvalidParameterValueException",
+      "InvalidParameterValue",
       "Duplicate tag keys found. Please note that Tag keys are case insensitive.",
     );
   return Object.fromEntries(list.map(({ Key = "", Value = "" }) => [Key, Value]));

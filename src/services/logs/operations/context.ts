@@ -43,10 +43,15 @@ function nameFromArn(context: LogsContext, arn: string): string | undefined {
   return region === context.region && accountId === context.accountId ? name : undefined;
 }
 
+/** By its name or its ARN. Undefined when it is not there. */
+export function groupIfIdentified(context: LogsContext, identifier: string): Group | undefined {
+  const name = identifier.startsWith("arn:") ? nameFromArn(context, identifier) : identifier;
+  return name === undefined ? undefined : context.logs.group(name);
+}
+
 /** A name or an ARN. Throws ResourceNotFoundException. */
 export function groupIdentified(context: LogsContext, identifier: string): Group {
-  const name = identifier.startsWith("arn:") ? nameFromArn(context, identifier) : identifier;
-  const group = name === undefined ? undefined : context.logs.group(name);
+  const group = groupIfIdentified(context, identifier);
   if (!group) throw errors.groupNotFound();
   return group;
 }

@@ -70,6 +70,10 @@ test("pages of groups follow each other by name", async (t) => {
     { logGroupName: "/g/3", logGroupArn: ARN.replace(GROUP, "/g/3"), logGroupClass: "STANDARD" },
     { logGroupName: "/other", logGroupArn: ARN.replace(GROUP, "/other"), logGroupClass: "STANDARD" },
   ]);
+  assert.deepEqual(await call("DescribeLogGroups", { logGroupIdentifiers: ["nobody"] }), {
+    logGroups: [],
+    nextToken: undefined,
+  });
   await assert.rejects(call("DescribeLogGroups", { nextToken: "nonsense" }), {
     code: "InvalidParameterException",
   });

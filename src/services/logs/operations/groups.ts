@@ -18,7 +18,7 @@ import * as errors from "../errors.ts";
 import type { Group } from "../group.ts";
 import { DESCRIBE_PAGE_MAX, RETENTION_DAYS } from "../limits.ts";
 import { decodeCursor, encodeCursor } from "../tokens.ts";
-import { groupArn, groupIdentified, groupNamed, groupOf, required, type LogsContext } from "./context.ts";
+import { groupArn, groupIfIdentified, groupNamed, groupOf, required, type LogsContext } from "./context.ts";
 
 export function groupOperations(context: LogsContext): Record<string, OperationHandler> {
   return {
@@ -59,7 +59,7 @@ function describeLogGroups(context: LogsContext, input: DescribeLogGroupsRequest
       "LogGroup name prefix and LogGroup name pattern are mutually exclusive parameters.",
     );
   const candidates = logGroupIdentifiers
-    ? logGroupIdentifiers.map((identifier) => groupIdentified(context, identifier))
+    ? logGroupIdentifiers.flatMap((identifier) => groupIfIdentified(context, identifier) ?? [])
     : context.logs.groups();
   const found = candidates.filter(
     ({ name, record }) =>
