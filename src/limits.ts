@@ -114,6 +114,8 @@ export const DURABLE_RUNNING_MAX = 100;
 export const CAPACITY_PROVIDERS_MAX = 1000;
 export const FUNCTION_VERSIONS_PER_CAPACITY_PROVIDER_MAX = 100;
 export const CAPACITY_PROVIDER_VCPUS_DEFAULT = 400;
+/** Its name is as long as its ARN leaves room for [model]. */
+export const CAPACITY_PROVIDER_ARN_CHARS_MAX = 140;
 /** Of one environment, whatever the default per vCPU comes to [model]. */
 export const ENVIRONMENT_CONCURRENCY_MAX = 1600;
 export const MEMORY_GIB_PER_VCPU_DEFAULT = 2;

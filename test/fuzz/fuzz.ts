@@ -77,6 +77,8 @@ const AS_ON_AWS: Readonly<Record<string, string>> = {
   "iam.CreateRole": "NoSuchEntityException: Scope ARN",
   // Some of AWS's managed policies are longer than the model allows once they are percent-encoded.
   "iam.GetAccountAuthorizationDetails": ".Document: ",
+  // The model's least number is not kept by AWS either.
+  "logs.ListTagsLogGroup": "tags: {} breaks",
   "iam.GetAccessKeyLastUsed": "NoSuchEntityException: The Access Key",
 };
 

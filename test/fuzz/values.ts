@@ -98,6 +98,9 @@ export class Values {
       if (known !== undefined) return known;
     }
     const value = this.#value(member.shape, { ...at, depth: at.depth + 1 });
+    // HTTP takes the blanks around a header's value away.
+    if (member.data.location === "header" && typeof value === "string" && value.trim() !== value)
+      this.isSure = false;
     // An empty list is nothing in a query.
     if (member.data.location !== "querystring" || !Array.isArray(value) || value.length > 0) return value;
     return member.required ? [this.#value(member.shape.element.shape, at)] : undefined;

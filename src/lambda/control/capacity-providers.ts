@@ -17,9 +17,9 @@ import type {
   CapacityProviderTelemetryConfig,
   UpdateCapacityProviderRequest,
 } from "@aws-sdk/client-lambda";
-import { invalidParameterValue } from "../../errors.ts";
+import { invalidParameterValue, validationError } from "../../errors.ts";
 import { functionArn } from "../../kernel/arn.ts";
-import { CAPACITY_PROVIDER_VCPUS_DEFAULT } from "../../limits.ts";
+import { CAPACITY_PROVIDER_ARN_CHARS_MAX, CAPACITY_PROVIDER_VCPUS_DEFAULT } from "../../limits.ts";
 import type { OperationHandler } from "../../wire/service.ts";
 import type { CapacityProviderRecord, CapacityProviders } from "./capacity-provider-store.ts";
 import type { FunctionStore } from "./function-store.ts";
@@ -104,6 +104,12 @@ async function create(
   input: CreateCapacityProviderRequest,
 ): Promise<CreateCapacityProviderResponse> {
   const name = providers.nameOf(input.CapacityProviderName ?? "");
+  const charsMax = CAPACITY_PROVIDER_ARN_CHARS_MAX - providers.arnOf("").length;
+  if (name.length > charsMax) {
+    throw validationError(
+      `1 validation error detected: Value '${name}' at 'capacityProviderName' failed to satisfy constraint: Member must have length less than or equal to ${charsMax}`,
+    );
+  }
   const { VpcConfig, PermissionsConfig, InstanceRequirements = {}, KmsKeyArn, Tags: tags = {} } = input;
   const { AllowedInstanceTypes: allowed = [], ExcludedInstanceTypes: excluded = [] } = InstanceRequirements;
   if (allowed.length > 0 && excluded.length > 0) {

@@ -120,6 +120,12 @@ describe("a capacity provider", () => {
       await assert.rejects(call("CreateCapacityProvider", input), invalid(message));
     }
     await assert.rejects(call("CreateCapacityProvider", PROVIDER), conflict(/already exists/));
+    const long = { ...PROVIDER, CapacityProviderName: "q".repeat(140 - PROVIDER_ARN.length + 2) };
+    await assert.rejects(call("CreateCapacityProvider", long), /length less than or equal to/);
+    await call("CreateCapacityProvider", {
+      ...long,
+      CapacityProviderName: long.CapacityProviderName.slice(1),
+    });
     await control.close();
   });
 

@@ -422,6 +422,10 @@ describe("Identity and Access Management", () => {
     await client.send(new sdk.RemoveRoleFromInstanceProfileCommand({ InstanceProfileName, RoleName }));
     await client.send(new sdk.DeleteInstanceProfileCommand({ InstanceProfileName }));
     const AWSServiceName = "ops.apigateway.amazonaws.com";
+    await assert.rejects(
+      client.send(new sdk.CreateServiceLinkedRoleCommand({ AWSServiceName, CustomSuffix: "x".repeat(64) })),
+      { name: "InvalidInputException" },
+    );
     const { Role } = await client.send(new sdk.CreateServiceLinkedRoleCommand({ AWSServiceName }));
     assert.equal(Role?.Path, `/aws-service-role/${AWSServiceName}/`);
     const { DeletionTaskId } = await client.send(

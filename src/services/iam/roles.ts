@@ -140,6 +140,9 @@ function createRole(iam: IamContext, input: CreateRoleRequest) {
   });
 }
 
+/** [IAM's model: roleNameType] */
+const ROLE_NAME_CHARS_MAX = 64;
+
 function createServiceLinkedRole(
   iam: IamContext,
   { AWSServiceName: service = "", Description, CustomSuffix }: CreateServiceLinkedRoleRequest,
@@ -151,6 +154,8 @@ function createServiceLinkedRole(
     throw invalidInput(`${service} is not a valid service principal for a service-linked role.`);
   const words = name.split("-").map((word) => `${word.charAt(0).toUpperCase()}${word.slice(1)}`);
   const roleName = `AWSServiceRoleFor${words.join("")}${CustomSuffix === undefined ? "" : `_${CustomSuffix}`}`;
+  if (roleName.length > ROLE_NAME_CHARS_MAX)
+    throw invalidInput(`The role name ${roleName} is longer than ${ROLE_NAME_CHARS_MAX} characters.`);
   const trust = JSON.stringify({
     Version: "2012-10-17",
     Statement: [{ Effect: "Allow", Principal: { Service: service }, Action: "sts:AssumeRole" }],
