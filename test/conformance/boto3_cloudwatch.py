@@ -40,7 +40,8 @@ def statistics():
         ("InvalidParameterValueException", "Period", cloudwatch.get_metric_statistics, {**asked, "Period": 7, "Statistics": ["Sum"]}),
         ("InvalidParameterValueException", "ExtendedStatistic", cloudwatch.get_metric_statistics, {**asked, "ExtendedStatistics": ["p101"]}),
         ("InvalidParameterCombinationException", "datapoints, which exceeds the limit of 1440", cloudwatch.get_metric_statistics, {**asked, "StartTime": NOW - datetime.timedelta(days=2), "Statistics": ["Sum"]}),
-        ("InvalidParameterCombinationException", "EndTime", cloudwatch.get_metric_statistics, {**asked, "StartTime": NOW, "EndTime": NOW, "Statistics": ["Sum"]}),
+        ("InvalidParameterValueException", "The parameter StartTime must not equal parameter EndTime.", cloudwatch.get_metric_statistics, {**asked, "StartTime": NOW, "EndTime": NOW, "Statistics": ["Sum"]}),
+        ("InvalidParameterValueException", "must be less than the parameter EndTime", cloudwatch.get_metric_statistics, {**asked, "EndTime": asked["StartTime"] - datetime.timedelta(hours=1), "Statistics": ["Sum"]}),
     ])
 
 
@@ -82,6 +83,7 @@ def metric_data():
         ("ValidationError", "is not matching the expected pattern", call, {"MetricDataQueries": [{**stat("Nests", "Sum"), "Id": "M"}], **RANGE}),
         ("ValidationError", "Stat is not supported", call, {"MetricDataQueries": [stat("Nests", "Most")], **RANGE}),
         ("ValidationError", "mutually exclusive", call, {"MetricDataQueries": [stat("Nests", "Sum", Expression="m2")], **RANGE}),
+        ("ValidationError", "The parameter StartTime must not equal parameter EndTime.", call, {"MetricDataQueries": [stat("Nests", "Sum")], "StartTime": NOW, "EndTime": NOW}),
         ("InvalidNextToken", "", call, {"MetricDataQueries": [stat("Nests", "Sum")], **RANGE, "NextToken": "made up"}),
     ])
 
@@ -132,6 +134,7 @@ def alarms():
         ("InvalidNextToken", "", cloudwatch.describe_alarms, {"NextToken": "made up"}),
         ("InvalidNextToken", "", cloudwatch.describe_alarm_history, {"NextToken": "made up"}),
         ("ValidationError", "DatapointsToAlarm must be less than or equal to EvaluationPeriods", call, {**named, "DatapointsToAlarm": 3}),
+        ("ValidationError", "Period", call, {**named, "Period": 7}),
         ("ValidationError", "across more than a day", call, {**named, "EvaluationPeriods": 1441}),
         ("ValidationError", "TreatMissingData", call, {**named, "TreatMissingData": "sometimes"}),
         ("ValidationError", "Statistic", call, {**named, "ExtendedStatistic": "p99"}),

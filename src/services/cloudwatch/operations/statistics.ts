@@ -25,11 +25,12 @@ async function getStatistics(
   const { Namespace: namespace = "", MetricName: name = "", Period: periodS = 0 } = input;
   if (!input.Statistics?.length && !input.ExtendedStatistics?.length)
     throw missingParameter("Must specify either Statistics or ExtendedStatistics");
-  checkPeriod(periodS);
+  checkPeriod(periodS, "Period", invalidParameter);
   for (const statistic of input.ExtendedStatistics ?? [])
     if (parseStatistic(statistic) === undefined)
       throw invalidParameter(`The value ${statistic} for parameter ExtendedStatistics is not supported.`);
-  const grid = gridOf({ StartTime: input.StartTime, EndTime: input.EndTime }, periodS, clock.nowMs());
+  const times = { StartTime: input.StartTime, EndTime: input.EndTime };
+  const grid = gridOf(times, periodS, clock.nowMs(), invalidParameter);
   const points = Math.ceil((grid.endS - grid.startS) / periodS);
   if (points > STATISTICS_DATAPOINTS_MAX)
     throw invalidCombination(
