@@ -82,6 +82,33 @@ const TABLE: readonly (readonly [string, Record<string, unknown>, readonly strin
     [`lambda:UpdateFunctionConfiguration ${FUNCTION}`],
   ],
   ["lambda.ListFunctions", {}, ["lambda:ListFunctions *"]],
+  ["lambda.ListCapacityProviders", {}, ["lambda:ListCapacityProviders *"]],
+  [
+    "lambda.GetCapacityProvider",
+    { CapacityProviderName: "p" },
+    [`lambda:GetCapacityProvider arn:aws:lambda:${HERE}:capacity-provider:p`],
+  ],
+  [
+    "lambda.CreateCapacityProvider",
+    {
+      CapacityProviderName: "p",
+      PermissionsConfig: { CapacityProviderOperatorRoleArn: "arn:aws:iam::000000000000:role/o" },
+    },
+    [
+      `lambda:CreateCapacityProvider arn:aws:lambda:${HERE}:capacity-provider:p`,
+      "iam:PassRole arn:aws:iam::000000000000:role/o",
+    ],
+  ],
+  [
+    "lambda.UpdateFunctionConfiguration",
+    {
+      FunctionName: "f",
+      CapacityProviderConfig: {
+        LambdaManagedInstancesCapacityProviderConfig: { CapacityProviderArn: "arn:p" },
+      },
+    },
+    [`lambda:UpdateFunctionConfiguration ${FUNCTION}`, "lambda:PassCapacityProvider arn:p"],
+  ],
   ["lambda.ListTags", { Resource: FUNCTION }, [`lambda:ListTags ${FUNCTION}`]],
   [
     "lambda.GetLayerVersion",
