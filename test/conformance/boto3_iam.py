@@ -326,7 +326,7 @@ def simulator():
         ("NoSuchEntityException", "", iam.simulate_principal_policy, {"PolicySourceArn": arn + "x", "ActionNames": ["s3:GetObject"]}),
         ("NoSuchEntityException", "", iam.get_context_keys_for_principal_policy, {"PolicySourceArn": arn + "x"}),
     ])
-    refused("MalformedPolicyDocumentException", "", iam.simulate_custom_policy, PolicyInputList=["{}"], ActionNames=["s3:GetObject"])
+    refused("InvalidInputException", "Syntax errors in policy.", iam.simulate_custom_policy, PolicyInputList=["{}"], ActionNames=["s3:GetObject"])
 
 
 @check
