@@ -55,9 +55,9 @@ const CHUNKED_OVERHEAD_BYTES = 64 * 1024;
 
 /**
  * Requests that are verified, decoded and handed over in one turn of the event loop. Of many that lie in the sockets together
- * the others wait for the next one: a turn is 1 to 3 ms, whatever comes at once, and answers go out in between.
+ * the others wait for the next one: a turn is about a millisecond, whatever comes at once, and answers go out in between.
  */
-const REQUESTS_PER_TURN = 8;
+const REQUESTS_PER_TURN = 4;
 
 export class Dispatcher {
   readonly #options: DispatcherOptions;

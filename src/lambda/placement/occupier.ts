@@ -76,8 +76,8 @@ export class InvalidEntrypoint extends Error {
   override readonly name = "InvalidEntrypoint";
 }
 
-/** Cold starts that begin in one turn of the event loop: about a millisecond of work. */
-const STARTS_PER_TURN = 4;
+/** Cold starts that begin in one turn of the event loop: about half a millisecond of work. */
+const STARTS_PER_TURN = 2;
 
 export class Occupier {
   readonly #options: OccupierOptions;
