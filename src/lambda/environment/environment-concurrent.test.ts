@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ManualClock } from "../../kernel/clock.ts";
-import type { InvocationOutcome } from "../model.ts";
+import { deferred } from "../../kernel/deferred.ts";
+import type { InvocationOutcome, ResponseSink } from "../model.ts";
 import { EnvironmentLog } from "./environment-log.ts";
 import { Environment } from "./environment.ts";
 import { FakeSandbox, fakeVersion, MemoryLogSink } from "./fakes.ts";
@@ -50,7 +51,7 @@ async function start() {
   };
   assert.equal((await environment.start()).status, "ready");
   const outcomes = new Map<number, InvocationOutcome>();
-  const invoke = (number: number) =>
+  const invoke = (number: number, sink?: ResponseSink) =>
     void environment
       .invoke({
         requestId: idOf(number),
@@ -58,6 +59,7 @@ async function start() {
         invokedFunctionArn: version.functionArn,
         traceHeader: "Root=1",
         wantsTail: true,
+        ...(sink && { sink }),
       })
       .then((outcome) => outcomes.set(number, outcome));
   const answer = async (number: number) => {
@@ -160,6 +162,30 @@ describe("an environment with room for several", () => {
     chatty.clock.advance(3000);
     await chatty.environment.gone;
     assert.equal(chatty.outcomes.size, 3);
+  });
+
+  it("holds back the answer that nobody reads, and lets it go even when it has timed out", async () => {
+    const { clock, sandbox, environment, invoke, answer, textOf } = await start();
+    const drained = deferred();
+    invoke(1, { write: () => false, drained: () => drained.promise });
+    clock.advance(1000);
+    invoke(2);
+    await turns();
+    sandbox.send(FRAME.STREAM, Buffer.from(idOf(1)), Buffer.from("much"));
+    await turns();
+    const told = () => sandbox.frames.filter(({ type }) => type === FRAME.HOLD || type === FRAME.RELEASE);
+    assert.deepEqual(
+      told().map(({ type, body }) => [type, body.toString()]),
+      [[FRAME.HOLD, idOf(1)]],
+    );
+    await answer(2);
+    assert.equal(textOf(2), '"answer 2"', "others are read meanwhile");
+    clock.advance(2000);
+    await turns();
+    drained.resolve();
+    await turns();
+    assert.equal(told().at(-1)?.type, FRAME.RELEASE);
+    await environment.shutdown("the test ends");
   });
 
   it("fails all that run when its process ends", async () => {

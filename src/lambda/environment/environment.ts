@@ -347,9 +347,11 @@ export class Environment {
       this.#hear();
       if (sink.write(content, contentType) || this.#sinkHolds || this.#hasExited) return;
       this.#holdAnswer(running, true);
-      void sink
-        .drained()
-        .then(() => this.#running.get(requestId) === running && this.#holdAnswer(running, false));
+      void sink.drained().then(() => {
+        // Of several, one that has timed out is let go too: its handler keeps a place as long as it writes.
+        const isOver = this.#slots > 1 ? this.#ended : this.#running.get(requestId) !== running;
+        if (!isOver) this.#holdAnswer(running, false);
+      });
     },
     response: (requestId, payload, contentType) => this.#answered(requestId, { payload, contentType }),
     error: (requestId, error) =>
