@@ -25,6 +25,7 @@ import {
 import { deploy, eventually } from "../support/functions.ts";
 import { createRole, startTestServer, type TestServer } from "../support/server.ts";
 
+const HANDLER_MS = 15;
 const EVENTS = Number(process.env["HORNERO_TEST_ASYNC_EVENTS"] ?? 2000);
 const CLIENTS = 16;
 /** Half of the account's concurrency in the crash test. */
@@ -271,8 +272,12 @@ describe("after kill -9", () => {
     const args = ["--driver", "process", "--concurrency", String(2 * RUNNING_MAX), ...RETRY_DELAY];
     let server = await startTestServer({ dataDirectory, args });
     try {
+      // Slower than events are accepted, so that some are left.
       const source = `const { appendFileSync } = require("node:fs");
-exports.handler = async ({ n }) => appendFileSync(${JSON.stringify(witness)}, n + "\\n");`;
+exports.handler = async ({ n }) => {
+  await new Promise((resolve) => setTimeout(resolve, ${HANDLER_MS}));
+  appendFileSync(${JSON.stringify(witness)}, n + "\\n");
+};`;
       await deploy(server.lambda(), "counted", { files: { "index.js": source } });
       await acceptAll(server, EVENTS);
       const left = storedEvents(dataDirectory);

@@ -7,6 +7,8 @@ import { readConfiguration, type Configuration, type Options } from "../configur
 import { launch } from "../launch.ts";
 import { removeServerFile, writeServerFile } from "../server-file.ts";
 
+const HELD_MS = 60_000;
+
 /** Runs the server until a signal; resolves when everything is down. */
 export async function start(options: Options, _command: Command): Promise<void> {
   const configuration = readConfiguration(options, process.env);
@@ -27,8 +29,18 @@ export async function start(options: Options, _command: Command): Promise<void> 
   process.stdout.write(banner({ configuration, server, example, readyMs, colour: process.stdout.isTTY }));
   await stopped;
   logger.info("stopping: running invocations may finish", { seconds: configuration.drainMs / 1000 });
-  await server.close();
+  await closeWhole(server);
   removeServerFile(configuration.dataDirectory);
+}
+
+/** The clock's timers do not keep a process alive, and neither does an idle store; what closes may wait for either. */
+async function closeWhole(server: RunningServer): Promise<void> {
+  const held = setInterval(() => undefined, HELD_MS);
+  try {
+    await server.close();
+  } finally {
+    clearInterval(held);
+  }
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
