@@ -1,6 +1,7 @@
 /** Code signing configurations: what is kept of them, how they change, and which functions have one. */
 import { AwsError, resourceConflict, resourceNotFound } from "../../errors.ts";
 import { partitionOf } from "../../kernel/arn.ts";
+import { KeyedMutex } from "../../kernel/keyed-mutex.ts";
 import type { Store, StoredRecord } from "../../store/store.ts";
 import type { FunctionIndex } from "./function-index.ts";
 import { retryConflicts } from "./retry.ts";
@@ -26,8 +27,8 @@ export class CodeSigningStore {
   readonly #arnPrefix: string;
   /** By ARN, from the change feed: authorisation asks for tags and does not wait. */
   readonly #tags = new Map<string, Readonly<Record<string, string>>>();
-  /** The last piece of work on each configuration's use: attaching it and deleting it take turns. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  /** By ARN: attaching a configuration and deleting it take turns. */
+  readonly #turns = new KeyedMutex();
   #unwatch: () => void = () => {};
 
   constructor(options: { store: Store; index: FunctionIndex; region: string; accountId: string }) {
@@ -111,7 +112,7 @@ export class CodeSigningStore {
 
   /** Throws ResourceConflictException while a function has it. */
   remove(arn: string): Promise<void> {
-    return this.#turn(arn, async () => {
+    return this.#turns.run(arn, async () => {
       const { key } = await this.require(arn);
       const [user] = this.functionsWith(arn);
       if (user !== undefined) {
@@ -125,7 +126,7 @@ export class CodeSigningStore {
 
   /** Runs `attach`, which gives a function the configuration, while it cannot be deleted. Throws CodeSigningConfigNotFoundException. */
   attaching<T>(arn: string, attach: () => Promise<T>): Promise<T> {
-    return this.#turn(arn, async () => {
+    return this.#turns.run(arn, async () => {
       await this.requireForFunction(arn);
       return attach();
     });
@@ -134,20 +135,5 @@ export class CodeSigningStore {
   /** Names of the functions that have it, ascending. */
   functionsWith(arn: string): string[] {
     return this.#index.names().filter((name) => this.#index.get(name)?.value.codeSigningConfigArn === arn);
-  }
-
-  async #turn<T>(arn: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(arn);
-    const turn = (async () => {
-      // Whoever asked for it hears of its error.
-      await before?.catch(() => undefined);
-      return work();
-    })();
-    this.#turns.set(arn, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(arn) === turn) this.#turns.delete(arn);
-    }
   }
 }

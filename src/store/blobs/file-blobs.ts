@@ -9,6 +9,7 @@ import { AwsError } from "../../errors.ts";
 import { assert, unreachable } from "../../kernel/assert.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { newUuid } from "../../kernel/ids.ts";
+import { KeyedMutex } from "../../kernel/keyed-mutex.ts";
 import { CODE_UNZIPPED_BYTES_MAX, ZIP_ENTRIES_MAX } from "../../limits.ts";
 import { StoreClosed, StoreFailure } from "../store.ts";
 import { BlobNotFound, type BlobContent, type BlobInfo, type BlobStore } from "./blobs.ts";
@@ -42,8 +43,8 @@ class FileBlobStore implements BlobStore {
   readonly #pool: UnpackPool;
   /** Unpacking under way, by hash: who asks meanwhile shares it. */
   readonly #unpacking = new Map<string, Promise<string>>();
-  /** The last piece of work on each hash: unpack and remove of one blob take turns. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  /** By hash: unpack and remove of one blob take turns. */
+  readonly #turns = new KeyedMutex();
   readonly #working = new Set<Promise<unknown>>();
   /** Hashes whose folder is known to be there. */
   readonly #whole = new Set<string>();
@@ -69,7 +70,7 @@ class FileBlobStore implements BlobStore {
       const digest = Buffer.from(await webcrypto.subtle.digest("SHA-256", zip as Uint8Array<ArrayBuffer>));
       const sha256Hex = digest.toString("hex");
       const path = join(this.#zips, sha256Hex);
-      await this.#turn(sha256Hex, async () => {
+      await this.#turns.run(sha256Hex, async () => {
         if (!(await exists(path))) await this.#writeZip(path, zip);
       });
       return { sha256Hex, sha256Base64: digest.toString("base64"), sizeBytes: zip.byteLength };
@@ -93,7 +94,7 @@ class FileBlobStore implements BlobStore {
     return this.#work(async () => {
       const underWay = this.#unpacking.get(sha256Hex);
       if (underWay !== undefined) return underWay;
-      const unpacking = this.#turn(sha256Hex, () => this.#unpackNow(sha256Hex));
+      const unpacking = this.#turns.run(sha256Hex, () => this.#unpackNow(sha256Hex));
       this.#unpacking.set(sha256Hex, unpacking);
       try {
         return await unpacking;
@@ -127,7 +128,7 @@ class FileBlobStore implements BlobStore {
   remove(sha256Hex: string): Promise<void> {
     this.#whole.delete(sha256Hex);
     return this.#work(() =>
-      this.#turn(sha256Hex, async () => {
+      this.#turns.run(sha256Hex, async () => {
         // Again, for the unpacking that this turn has waited for.
         this.#whole.delete(sha256Hex);
         const zip = this.#zipPath(sha256Hex);
@@ -200,22 +201,6 @@ class FileBlobStore implements BlobStore {
   #zipPath(sha256Hex: string): string {
     assert(SHA256_HEX.test(sha256Hex), "a blob is named by its SHA-256 in lower-case hexadecimal");
     return join(this.#zips, sha256Hex);
-  }
-
-  /** Runs `work` after what was asked of the same blob before. */
-  async #turn<T>(sha256Hex: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(sha256Hex);
-    const turn = (async () => {
-      // Whoever asked for it hears of its error.
-      await before?.catch(() => undefined);
-      return work();
-    })();
-    this.#turns.set(sha256Hex, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(sha256Hex) === turn) this.#turns.delete(sha256Hex);
-    }
   }
 
   /** Refuses after the close, and lets the close wait. */
