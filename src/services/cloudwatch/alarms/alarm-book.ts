@@ -162,11 +162,21 @@ export class AlarmBook {
     });
   }
 
-  /** Changes the state, until the alarm is judged again. Resolves when it is on disk; actions are performed afterwards. */
-  async setState(name: string, state: AlarmState, reason: string, reasonData: string): Promise<void> {
+  /**
+   * Changes the state, until the alarm is judged again. Resolves when it is on disk; actions are performed afterwards. Of an
+   * alarm that is not as it was `judged` any more nothing is changed: it is to be judged again.
+   */
+  async setState(
+    name: string,
+    state: AlarmState,
+    reason: string,
+    reasonData: string,
+    judged?: Alarm["settings"],
+  ): Promise<void> {
     await this.#inTurn(async () => {
       const known = this.#alarms.get(name);
       if (!known) return;
+      if (judged && known.settings !== judged) return this.#forget(name);
       this.#holdJudging(known);
       const { state: before, reason: reasonBefore, reasonData: dataBefore, stateMs } = known;
       const previous: PreviousState = {
@@ -181,7 +191,8 @@ export class AlarmBook {
       if (state === before) return await this.#save(next);
       const { pending, ...settled } = next;
       // Held back until the state is as before: there is nothing to tell.
-      const isUntold = known.type === "composite" && pending?.previous.state === state;
+      const isHeld = known.type === "composite" && this.suppressionOf(known) !== undefined;
+      const isUntold = isHeld && pending?.previous.state === state;
       await this.#save(
         isUntold ? settled : { ...settled, pending: { previous } },
         "StateUpdate",
@@ -210,9 +221,10 @@ export class AlarmBook {
     const ofMetrics = this.alarms().filter((alarm) => alarm.type !== "composite");
     for (const { name } of [...ofMetrics, ...judgingOrder(this.composites())]) {
       if (this.#closed) return;
-      await this.#lookAt(name).catch((error: unknown) =>
-        this.#options.logger.error("an alarm could not be judged, trying again", { alarm: name, error }),
-      );
+      await this.#lookAt(name).catch((error: unknown) => {
+        this.#forget(name);
+        this.#options.logger.error("an alarm could not be judged, trying again", { alarm: name, error });
+      });
     }
   }
 
@@ -242,7 +254,8 @@ export class AlarmBook {
     const context = { metrics, nowMs: clock.nowMs(), region, accountId };
     const judgement = await judgeMetricAlarm(alarm, watch, endS, context);
     if (!judgement || judgement.state === this.#alarms.get(name)?.state) return;
-    await this.setState(name, judgement.state, judgement.reason, judgement.reasonData);
+    const { state, reason, reasonData } = judgement;
+    await this.setState(name, state, reason, reasonData, alarm.settings);
   }
 
   async #judgeComposite(composite: CompositeRecord): Promise<void> {
@@ -253,7 +266,7 @@ export class AlarmBook {
     const state = stateOfRule(composite, this.alarm);
     if (state === composite.state) return;
     const { reason, reasonData } = reasonOf(composite, this.alarm, this.arn);
-    await this.setState(name, state, reason, reasonData);
+    await this.setState(name, state, reason, reasonData, composite.settings);
   }
 
   #statesFor(composite: CompositeRecord): string {

@@ -7,9 +7,13 @@ import { describe, it, test, type TestContext } from "node:test";
 import * as fc from "fast-check";
 import { AwsError } from "../../../errors.ts";
 import { ManualClock } from "../../../kernel/clock.ts";
+import { deferred } from "../../../kernel/deferred.ts";
+import type { Change } from "../../../store/store.ts";
 import { MemoryStore } from "../../../store/memory.ts";
 import { silentLogger } from "../../../telemetry/logger.ts";
+import type { RequestContext } from "../../../wire/service.ts";
 import { MetricStore } from "../metrics/metric-store.ts";
+import { alarmOperations } from "../operations/alarms.ts";
 import { AlarmActions } from "./actions.ts";
 import { AlarmBook } from "./alarm-book.ts";
 import { checkComposite } from "./composite.ts";
@@ -122,7 +126,7 @@ async function start(t: TestContext) {
     await look();
   };
   const state = (name: string) => book.alarm(name)?.state;
-  return { book, clock, performed, child, composite, set, look, state };
+  return { book, clock, store, performed, child, composite, set, look, state };
 }
 
 test("a composite alarm follows its children, through other composite alarms too", async (t) => {
@@ -229,4 +233,72 @@ test("a composite alarm needs alarms that are there", async (t) => {
     async () => composite("c", "ALARM(one)", { ActionsSuppressor: "one" }),
     /specified together/,
   );
+});
+
+/** Has each write of that alarm go through `before` first. */
+function intercept(t: TestContext, store: MemoryStore, name: string, before: () => Promise<void>): void {
+  const write = store.write.bind(store);
+  t.mock.method(store, "write", async (changes: readonly Change[]) => {
+    if (changes.some((change) => "key" in change && change.key === name)) await before();
+    return await write(changes);
+  });
+}
+
+test("a state that could not be written is written with the next look", async (t) => {
+  const { book, store, child, composite, set, look, state } = await start(t);
+  await child("one");
+  await composite("c", "ALARM(one)");
+  await look();
+  let isFull = true;
+  intercept(t, store, "c", async () => {
+    if (isFull) throw new Error("disk full");
+  });
+  await set("one", "ALARM");
+  assert.equal(book.alarm("one")?.state, "ALARM");
+  assert.equal(state("c"), "OK");
+  isFull = false;
+  await look();
+  assert.equal(state("c"), "ALARM");
+});
+
+test("a rule that changes while the one before is judged is judged itself", async (t) => {
+  const { book, store, child, composite, set, look, state } = await start(t);
+  await child("one");
+  await set("one", "ALARM");
+  await composite("c", "ALARM(one)");
+  const written = deferred();
+  intercept(t, store, "c", () => written.promise);
+  const changed = composite("c", "OK(one)");
+  const looked = book.look();
+  // The look gets as far as it can.
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  written.resolve();
+  await Promise.all([changed, looked]);
+  await look();
+  assert.equal(state("c"), "OK");
+});
+
+test("two changes that nothing held back are both told", async (t) => {
+  const { book, child, composite, look, performed } = await start(t);
+  await child("one");
+  await composite("c", "ALARM(one)");
+  await look();
+  performed.length = 0;
+  await book.setState("c", "ALARM", "a test", "");
+  await book.setState("c", "OK", "a test", "");
+  await look();
+  assert.deepEqual(performed, ["c OK"]);
+});
+
+test("tags that are put at the same time are all kept", async (t) => {
+  const { book, child } = await start(t);
+  await child("one");
+  const operations = alarmOperations(book);
+  const tag = (Key: string) =>
+    operations["TagResource"]?.(
+      { ResourceARN: book.arn("one"), Tags: [{ Key, Value: "v" }] },
+      {} as RequestContext,
+    );
+  await Promise.all([tag("a"), tag("b")]);
+  assert.deepEqual(book.alarm("one")?.tags, { a: "v", b: "v" });
 });

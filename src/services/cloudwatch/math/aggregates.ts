@@ -33,7 +33,10 @@ export function aggregateSeries(name: string, series: Series): number {
 }
 
 export function aggregate(name: string, operand: Series | SeriesArray, budget: Budget): Value {
-  if (operand.kind === "series") return scalar(aggregateSeries(name, operand));
+  if (operand.kind === "series") {
+    budget.take(operand.points.size);
+    return scalar(aggregateSeries(name, operand));
+  }
   const byTime = new Map<number, number[]>();
   for (const { points } of operand.series) {
     budget.take(points.size);

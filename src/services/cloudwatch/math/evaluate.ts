@@ -10,6 +10,8 @@ import { scalar, unsupported, type Budget, type Series, type SeriesArray, type V
 
 /** Series of one array [docs: GetMetricData, search expressions]. */
 export const ARRAY_SERIES_MAX = 500;
+/** Expressions in one another, through references too: they are evaluated with the stack. One alone has some 600 at the most. */
+const DEPTH_MAX = 1000;
 
 export interface Inputs {
   /** What is asked for, in periods of that length. */
@@ -36,6 +38,7 @@ export class Evaluation {
   readonly #known = new Map<string, Value>();
   /** Expressions that are being evaluated, outermost first. */
   readonly #open = new Set<string>();
+  #depth = 0;
 
   constructor(inputs: Inputs) {
     this.#inputs = inputs;
@@ -61,6 +64,14 @@ export class Evaluation {
   }
 
   #evaluate(expression: Expression, context: CallContext): Value {
+    this.#depth += 1;
+    if (this.#depth > DEPTH_MAX) throw new MathError("The expressions are nested too deeply");
+    const value = this.#valueOf(expression, context);
+    this.#depth -= 1;
+    return value;
+  }
+
+  #valueOf(expression: Expression, context: CallContext): Value {
     switch (expression.kind) {
       case "number":
         return scalar(expression.value);

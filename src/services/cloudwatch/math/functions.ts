@@ -105,7 +105,7 @@ function fillAll(args: readonly Argument[], { times }: CallContext): Value {
 }
 
 /** `SORT(array, FUNCTION, ASC | DESC, limit?)`: those that have no value come last. */
-function sort(args: readonly Argument[]): Value {
+function sort(args: readonly Argument[], { budget }: CallContext): Value {
   const [array, by, order, limit] = args;
   if (array?.kind !== "array" || by?.kind !== "word" || order?.kind !== "word") throw misused("SORT", args);
   if (!SORTED_BY.includes(by.word)) throw new MathError(`SORT cannot sort by ${by.word}`);
@@ -114,7 +114,10 @@ function sort(args: readonly Argument[]): Value {
   if ((limit && limit.kind !== "scalar") || args.length > 4) throw misused("SORT", args);
   const direction = order.word === "ASC" ? 1 : -1;
   const rated = array.series
-    .map((series) => ({ series, rate: aggregateSeries(by.word, series), isEmpty: series.points.size === 0 }))
+    .map((series) => {
+      budget.take(series.points.size);
+      return { series, rate: aggregateSeries(by.word, series), isEmpty: series.points.size === 0 };
+    })
     .sort((a, b) => Number(a.isEmpty) - Number(b.isEmpty) || direction * (a.rate - b.rate) || 0);
   return { kind: "array", series: rated.map(({ series }) => series).slice(0, limit?.value) };
 }

@@ -51,6 +51,33 @@ function result(text: string, metrics: Readonly<Record<string, Row>> = {}): numb
 const A: Row = [30, 20, 0, 0];
 const B: Row = [20, null, 20, null];
 
+test("expressions that need each other in a long chain are refused, and a long one is not", () => {
+  const chain = (count: number, text: (before: string) => string) =>
+    new Evaluation({
+      grid: () => ({ startS: 0, endS: 0 }),
+      metrics: new Map([["e0", seriesOf(A)]]),
+      expressions: new Map(
+        Array.from({ length: count }, (_, at) => [
+          `e${at + 1}`,
+          { expression: parseMath(text(`e${at}`)), periodS: PERIOD_S },
+        ]),
+      ),
+      search: () => [],
+      budget: new Budget(1e6),
+    }).of(`e${count}`);
+  for (const text of [
+    (before: string) => `${before}${"+1".repeat(500)}`,
+    (before: string) => `${"ABS(".repeat(60)}${before}${")".repeat(60)}`,
+  ]) {
+    assert.equal(chain(1, text).kind, "series");
+    assert.throws(
+      () => chain(500, text),
+      (error) => error instanceof MathError && /nested too deeply/.test(error.message),
+    );
+  }
+  assert.equal(chain(400, (before) => `${before} + 1`).kind, "series");
+});
+
 describe("operators", () => {
   for (const [text, expected] of [
     // The table of the user's guide.
@@ -161,6 +188,7 @@ test("mistakes are told", () => {
     ["", /Unexpected end/],
     ["a +", /Unexpected end/],
     ["a b", /Unexpected 'b' at position 3/],
+    ["a constructor b", /Unexpected 'constructor' at position 3/],
     ["(a", /Unexpected end/],
     ["a # b", /Unexpected character '#' at position 3/],
     ["a + 'b", /Unexpected character/],
@@ -214,6 +242,9 @@ test("expressions that need each other are refused", () => {
 test("what an expression costs is bounded: points, and series of an array", () => {
   const row = Array.from({ length: 100 }, (_, at) => at);
   assert.throws(() => evaluate("a + a + a + a + a + a", { a: row }, 900), /too many data points/);
+  // What is reckoned up costs too, although it makes nothing.
+  for (const text of ["MAX(a)", "METRIC_COUNT(SORT([a], MAX, ASC))"])
+    assert.throws(() => evaluate(Array(10).fill(text).join(" + "), { a: row }, 900), /too many data points/);
   const many = `[${Array.from({ length: 251 }, () => "[a,a]").join(",")}]`;
   assert.throws(() => evaluate(many, { a: [1] }), /more than 500 time series/);
 });

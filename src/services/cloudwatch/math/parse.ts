@@ -48,7 +48,8 @@ class Parser {
     // A long chain is a deep tree.
     for (let length = 1; ; length += 1) {
       const { kind, text } = this.#next();
-      const operator = kind === "symbol" || kind === "name" ? operators[text] : undefined;
+      const isOperator = (kind === "symbol" || kind === "name") && Object.hasOwn(operators, text);
+      const operator = isOperator ? operators[text] : undefined;
       if (!operator) return left;
       if (length > EXPRESSION_CHARS_MAX / 4) throw new MathError("The expression has too many terms");
       this.#at += 1;

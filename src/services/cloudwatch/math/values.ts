@@ -51,7 +51,7 @@ export function valuesOf({ points }: Series): number[] {
 }
 
 /**
- * What one expression, and the others of its request, may cost: data points that are made. Without it, a short expression
+ * What one expression, and the others of its request, may cost: data points that are made or reckoned up. Without it, a short expression
  * could keep the server busy for minutes.
  */
 export class Budget {

@@ -18,7 +18,7 @@ import type { OperationHandler } from "../../../wire/service.ts";
 import type { Alarm, AlarmBook } from "../alarms/alarm-book.ts";
 import { alarmShape, checkAlarm } from "../alarms/alarm.ts";
 import { checkComposite, compositeShape, dependenciesOf } from "../alarms/composite.ts";
-import { alarmNotFound, invalidFormat, resourceNotFound } from "../errors.ts";
+import { alarmNotFound, invalidFormat, invalidNextToken, resourceNotFound } from "../errors.ts";
 import { decodeToken, encodeToken } from "../tokens.ts";
 
 const PAGE_DEFAULT = 50;
@@ -53,17 +53,19 @@ export function alarmOperations(book: AlarmBook): Record<string, OperationHandle
     DisableAlarmActions: ({ AlarmNames: names = [] }: { AlarmNames?: string[] }) =>
       enable(book, names, false),
     TagResource: async ({ ResourceARN, Tags }: TagResourceInput) => {
-      const alarm = byArn(book, ResourceARN);
-      const tags = { ...alarm.tags, ...tagRecord(Tags) };
-      if (Object.keys(tags).length > TAGS_MAX)
-        throw invalidParameterValue(`A resource can have at most ${TAGS_MAX} tags.`);
-      await book.update([alarm.name], (current) => ({ ...current, tags }));
+      await book.update([byArn(book, ResourceARN).name], (current) => {
+        const tags = { ...current.tags, ...tagRecord(Tags) };
+        if (Object.keys(tags).length > TAGS_MAX)
+          throw invalidParameterValue(`A resource can have at most ${TAGS_MAX} tags.`);
+        return { ...current, tags };
+      });
       return {};
     },
     UntagResource: async ({ ResourceARN, TagKeys: keys = [] }: UntagResourceInput) => {
-      const alarm = byArn(book, ResourceARN);
-      const left = Object.entries(alarm.tags).filter(([key]) => !keys.includes(key));
-      await book.update([alarm.name], (current) => ({ ...current, tags: Object.fromEntries(left) }));
+      await book.update([byArn(book, ResourceARN).name], (current) => {
+        const left = Object.entries(current.tags).filter(([key]) => !keys.includes(key));
+        return { ...current, tags: Object.fromEntries(left) };
+      });
       return {};
     },
     ListTagsForResource: ({ ResourceARN }: ListTagsForResourceInput) => ({
@@ -160,6 +162,7 @@ async function describeHistory(
     .sort((a, b) => direction * (a.atMs - b.atMs))
     .map(({ atMs, ...line }) => ({ ...line, Timestamp: new Date(atMs) }));
   const offset = input.NextToken === undefined ? 0 : Number(decodeToken(input.NextToken, 1)[0]);
+  if (!Number.isSafeInteger(offset) || offset < 0) throw invalidNextToken();
   const end = offset + (input.MaxRecords ?? HISTORY_PAGE_DEFAULT);
   return {
     AlarmHistoryItems: found.slice(offset, end),

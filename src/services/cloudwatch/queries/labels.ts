@@ -40,7 +40,7 @@ export function labelOf(template: string, series: Series, place: Readonly<Record
   if (!template.includes("${")) return template;
   let facts: Facts | undefined;
   return template.replace(PLACEHOLDER, (whole, property: string | undefined, name = "") => {
-    if (property !== undefined) return series.properties?.[property] ?? place[property] ?? NONE;
+    if (property !== undefined) return own(series.properties, property) ?? own(place, property) ?? NONE;
     if (name === "LABEL") return series.label;
     const of = Object.hasOwn(VALUES, name) ? VALUES[name] : undefined;
     if (!of) return whole;
@@ -48,6 +48,10 @@ export function labelOf(template: string, series: Series, place: Readonly<Record
     facts ??= factsOf(series);
     return facts ? of(facts) : NONE;
   });
+}
+
+function own(properties: Readonly<Record<string, string>> = {}, name: string): string | undefined {
+  return Object.hasOwn(properties, name) ? properties[name] : undefined;
 }
 
 function factsOf(series: Series): Facts | undefined {

@@ -5,10 +5,10 @@ import { ARRAY_SERIES_MAX, Evaluation, searchCall, type SearchCall } from "../ma
 import { nodesOf } from "../math/syntax.ts";
 import { Budget, type Series, type SeriesArray } from "../math/values.ts";
 import type { MetricStore } from "../metrics/metric-store.ts";
-import { metricKey } from "../metrics/series.ts";
+import { metricKey, type Metric } from "../metrics/series.ts";
 import { parseStatistic } from "../metrics/statistic.ts";
 import { checkPeriod, type Grid } from "../metrics/time-grid.ts";
-import { parseSearch } from "../search/search.ts";
+import { parseSearch, type MetricTest } from "../search/search.ts";
 import { distinguish, labelOf } from "./labels.ts";
 import { inExpression, type DataQuery, type ExpressionQuery, type MetricQuery } from "./queries.ts";
 import { emptySeries, readSeries } from "./read.ts";
@@ -39,6 +39,8 @@ const PERIOD_S_DEFAULT = 60;
 
 /** Different searches of one request [docs: search-expression-syntax]; what they find is ARRAY_SERIES_MAX in all. */
 const SEARCHES_MAX = 100;
+/** Metrics that a search looks at in one turn of the event loop. */
+const METRICS_PER_TURN = 200;
 
 /** Throws ValidationError for what is wrong with an expression. */
 export async function runQueries(queries: readonly DataQuery[], context: QueryContext): Promise<QueryAnswer> {
@@ -126,7 +128,8 @@ async function runSearches(
       if (found.has(key)) continue;
       if (found.size === SEARCHES_MAX)
         throw validationError(`A request can have at most ${SEARCHES_MAX} searches.`);
-      const queries = inExpression(query.id, () => searched(call, query.periodS ?? periodS, context));
+      const wanted = inExpression(query.id, () => parseCall(call, query.periodS ?? periodS));
+      const queries = await searched(wanted, context);
       isCut ||= queries.length > left;
       const series: Series[] = [];
       for (const wanted of queries.slice(0, left))
@@ -138,23 +141,37 @@ async function runSearches(
   return { found, isCut };
 }
 
-/** A query for each metric that the search finds; metrics without data for two weeks are not found. */
-function searched(
-  { text, statistic, periodS: ownPeriodS }: SearchCall,
-  defaultPeriodS: number,
-  { metrics, nowMs }: QueryContext,
-): Pick<MetricQuery, "metric" | "statistic" | "statisticOf" | "unit" | "periodS">[] {
+interface Search extends Pick<MetricQuery, "statistic" | "statisticOf" | "unit" | "periodS"> {
+  readonly isWanted: MetricTest;
+}
+
+/** Throws MathError, or ValidationError. */
+function parseCall({ text, statistic, periodS: ownPeriodS }: SearchCall, defaultPeriodS: number): Search {
   const isWanted = parseSearch(text);
   const periodS = ownPeriodS ?? defaultPeriodS;
   checkPeriod(periodS, "SEARCH");
   const statisticOf = parseStatistic(statistic);
   if (!statisticOf) throw validationError(`The statistic ${statistic} of SEARCH is not supported.`);
+  return { isWanted, statistic, statisticOf, unit: undefined, periodS };
+}
+
+/**
+ * A query for each metric that the search finds; metrics without data for two weeks are not found. A few are looked at in a
+ * turn of the event loop: many terms over many metrics take seconds.
+ */
+async function searched(
+  { isWanted, ...query }: Search,
+  { metrics, nowMs }: QueryContext,
+): Promise<(Omit<Search, "isWanted"> & { metric: Metric })[]> {
   const oldestMs = nowMs - LISTED_MS_MAX - HOUR_MS;
-  return [...metrics.index.metrics()]
-    .filter((metric) => metric.lastMs >= oldestMs && isWanted(metric))
-    .map((metric) => ({ key: metricKey(metric), metric }))
-    .sort((a, b) => (a.key < b.key ? -1 : 1))
-    .map(({ metric }) => ({ metric, statistic, statisticOf, unit: undefined, periodS }));
+  const found: { key: string; metric: Metric }[] = [];
+  let seen = 0;
+  for (const metric of metrics.index.metrics()) {
+    if (metric.lastMs >= oldestMs && isWanted(metric)) found.push({ key: metricKey(metric), metric });
+    seen += 1;
+    if (seen % METRICS_PER_TURN === 0) await new Promise<void>((resolve) => void setImmediate(resolve));
+  }
+  return found.sort((a, b) => (a.key < b.key ? -1 : 1)).map(({ metric }) => ({ ...query, metric }));
 }
 
 /** Series of an array have the query's label in front of their own. */

@@ -10,18 +10,35 @@ export function tokensOf(name: string): readonly string[] {
   return name.match(TOKEN) ?? [];
 }
 
+/** A name, cut once for all terms of a search. */
+export class CutName {
+  readonly text: string;
+  readonly tokens: readonly string[];
+  readonly lowerTokens: readonly string[];
+  /** All tokens together, which are a token of their own. */
+  readonly joined: string;
+
+  constructor(text: string) {
+    this.text = text;
+    this.tokens = tokensOf(text);
+    this.lowerTokens = this.tokens.map((token) => token.toLowerCase());
+    this.joined = this.lowerTokens.join("");
+  }
+}
+
 /** A term that is to be found in names: one token in any case, or several that follow each other, as they are written. */
 export class PartialTerm {
   readonly #tokens: readonly string[];
-  readonly #single: string;
+  readonly #lowerTokens: readonly string[];
   readonly #joined: string;
   /** Words that the term separates are found in any case; those that case separates are not. */
   readonly #isSeparated: boolean;
 
   constructor(term: string) {
-    this.#tokens = tokensOf(term);
-    this.#single = (this.#tokens[0] ?? "").toLowerCase();
-    this.#joined = this.#tokens.join("").toLowerCase();
+    const { tokens, lowerTokens, joined } = new CutName(term);
+    this.#tokens = tokens;
+    this.#lowerTokens = lowerTokens;
+    this.#joined = joined;
     this.#isSeparated = /[^A-Za-z0-9]/.test(term);
   }
 
@@ -30,23 +47,15 @@ export class PartialTerm {
     return this.#tokens.length === 0;
   }
 
-  matches(name: string): boolean {
-    const tokens = tokensOf(name);
-    if (this.#tokens.length === 1) {
-      // A whole name is a token of its own.
-      return tokens.some((token) => token.toLowerCase() === this.#single) || this.#isWhole(tokens);
-    }
-    return this.#isWhole(tokens) || tokens.some((_, at) => this.#beginsAt(tokens, at));
-  }
-
-  #isWhole(tokens: readonly string[]): boolean {
-    return tokens.join("").toLowerCase() === this.#joined;
-  }
-
-  #beginsAt(tokens: readonly string[], at: number): boolean {
-    return this.#tokens.every((token, offset) => {
-      const other = tokens[at + offset];
-      return this.#isSeparated ? token.toLowerCase() === other?.toLowerCase() : token === other;
-    });
+  matches(name: CutName): boolean {
+    if (name.joined === this.#joined) return true;
+    if (this.#tokens.length === 1) return name.lowerTokens.includes(this.#joined);
+    const [wanted, tokens] = this.#isSeparated
+      ? [this.#lowerTokens, name.lowerTokens]
+      : [this.#tokens, name.tokens];
+    const [first = ""] = wanted;
+    for (let at = tokens.indexOf(first); at >= 0; at = tokens.indexOf(first, at + 1))
+      if (wanted.every((token, offset) => token === tokens[at + offset])) return true;
+    return false;
   }
 }

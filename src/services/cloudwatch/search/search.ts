@@ -4,9 +4,28 @@
  */
 import { MathError } from "../math/syntax.ts";
 import type { Metric } from "../metrics/series.ts";
-import { PartialTerm } from "./names.ts";
+import { CutName, PartialTerm } from "./names.ts";
 
 export type MetricTest = (metric: Metric) => boolean;
+
+/** A metric whose names are cut at most once, by the first term that looks at them. */
+class Subject {
+  readonly metric: Metric;
+  #names: readonly CutName[] | undefined;
+
+  constructor(metric: Metric) {
+    this.metric = metric;
+  }
+
+  /** Namespace, name, then name and value of each dimension. */
+  get names(): readonly CutName[] {
+    const { namespace, name, dimensions } = this.metric;
+    return (this.#names ??= [namespace, name, ...dimensions.flat()].map((text) => new CutName(text)));
+  }
+}
+
+type Test = (subject: Subject) => boolean;
+type NameTest = (name: CutName) => boolean;
 
 /** [docs: search-expression-syntax] */
 const SEARCH_CHARS_MAX = 1024;
@@ -35,7 +54,7 @@ export function parseSearch(text: string): MetricTest {
     return inSchema;
   }
   const isWanted = new Parser(tokens).whole();
-  return inSchema ? (metric) => inSchema(metric) && isWanted(metric) : isWanted;
+  return (metric) => (inSchema?.(metric) ?? true) && isWanted(new Subject(metric));
 }
 
 /** Metrics of the namespace that have these dimensions and no other. */
@@ -82,23 +101,23 @@ class Parser {
     this.#tokens = tokens;
   }
 
-  whole(): MetricTest {
+  whole(): Test {
     const test = this.#any();
     if (this.#next().kind !== "end") throw new MathError(`Unexpected '${this.#next().text}' in the search`);
     return test;
   }
 
-  #any(): MetricTest {
+  #any(): Test {
     const tests = [this.#all()];
     while (this.#skipWord("OR")) tests.push(this.#all());
-    return (metric) => tests.some((test) => test(metric));
+    return (subject) => tests.some((test) => test(subject));
   }
 
-  #all(): MetricTest {
+  #all(): Test {
     const tests = [this.#one()];
     for (;;) {
       const isSaid = this.#skipWord("AND");
-      if (!isSaid && this.#isOver()) return (metric) => tests.every((test) => test(metric));
+      if (!isSaid && this.#isOver()) return (subject) => tests.every((test) => test(subject));
       tests.push(this.#one());
     }
   }
@@ -108,7 +127,7 @@ class Parser {
     return kind === "end" || (kind === "symbol" && text === ")") || (kind === "term" && text === "OR");
   }
 
-  #one(): MetricTest {
+  #one(): Test {
     this.#depth += 1;
     if (this.#depth > DEPTH_MAX) throw new MathError("The search is nested too deeply");
     const test = this.#unguarded();
@@ -116,10 +135,10 @@ class Parser {
     return test;
   }
 
-  #unguarded(): MetricTest {
+  #unguarded(): Test {
     if (this.#skipWord("NOT")) {
       const test = this.#one();
-      return (metric) => !test(metric);
+      return (subject) => !test(subject);
     }
     if (this.#skipSymbol("(")) {
       const test = this.#any();
@@ -129,12 +148,12 @@ class Parser {
     const token = this.#name();
     if (!this.#skipSymbol("=")) {
       const matches = matcher(token);
-      return (metric) => namesOf(metric).some(matches);
+      return ({ names }) => names.some(matches);
     }
     return ofProperty(token.text, this.#value());
   }
 
-  #value(): (name: string) => boolean {
+  #value(): NameTest {
     if (!this.#skipSymbol("(")) return matcher(this.#name());
     // MetricName=(A OR B)
     const matchers = [matcher(this.#name())];
@@ -170,20 +189,21 @@ class Parser {
   }
 }
 
-function matcher({ kind, text }: Token): (name: string) => boolean {
-  if (kind === "exact") return (name) => name === text;
+function matcher({ kind, text }: Token): NameTest {
+  if (kind === "exact") return (name) => name.text === text;
   const term = new PartialTerm(text);
   if (term.isEmpty) throw new MathError(`'${text}' has nothing to search for`);
   return (name) => term.matches(name);
 }
 
 /** `MetricName`, `Namespace`, or a dimension, whose value it is then. */
-function ofProperty(property: string, matches: (name: string) => boolean): MetricTest {
-  if (property === "MetricName") return ({ name }) => matches(name);
-  if (property === "Namespace") return ({ namespace }) => matches(namespace);
-  return ({ dimensions }) => dimensions.some(([name, value]) => name === property && matches(value));
-}
-
-function namesOf({ namespace, name, dimensions }: Metric): string[] {
-  return [namespace, name, ...dimensions.flat()];
+function ofProperty(property: string, matches: NameTest): Test {
+  const named = (at: number, { names }: Subject) => {
+    const name = names[at];
+    return name !== undefined && matches(name);
+  };
+  if (property === "Namespace") return (subject) => named(0, subject);
+  if (property === "MetricName") return (subject) => named(1, subject);
+  return (subject) =>
+    subject.metric.dimensions.some(([name], at) => name === property && named(3 + 2 * at, subject));
 }
