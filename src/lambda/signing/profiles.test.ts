@@ -90,6 +90,20 @@ describe("signing profiles", () => {
     await assert.rejects(profiles.revokeJob(PROFILE_ARN, PROFILE_ARN), isProfileError);
   });
 
+  test("what several commands revoke at a time is all revoked", async () => {
+    await profiles.add(PROFILE_ARN, [certificate], 1);
+    const jobs = Array.from({ length: 8 }, (_, index) => `${JOB_ARN}${index}`);
+    // Each as a process of its own would: they share nothing but the folder.
+    const commands = jobs.map((job) =>
+      new SigningProfiles(join(folder, "signing-profiles")).revokeJob(PROFILE_ARN, job),
+    );
+    await Promise.all([...commands, profiles.revoke(PROFILE_ARN, 1000)]);
+    const profile = await profiles.find(PROFILE_ARN);
+    assert.deepEqual(profile?.revokedJobArns.toSorted(), jobs);
+    assert.equal(profile?.revokedSinceMs, 1000);
+    assert.equal(readdirSync(join(folder, "signing-profiles")).length, 1);
+  });
+
   test("certificates are read from PEM, or the caller is told why not", () => {
     assert.equal(readCertificates(`${certificate.toString()}\n${certificate.toString()}`).length, 2);
     for (const text of ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]) {

@@ -5,6 +5,7 @@
 import { randomInt, X509Certificate } from "node:crypto";
 import { chmod, link, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { formatArn, parseArn, type Arn } from "../../kernel/arn.ts";
 import { newUuid } from "../../kernel/ids.ts";
 
@@ -33,6 +34,9 @@ const VERSION_CHARS = 10;
 const PEM_PATTERN = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 const CERTIFICATES_MAX = 10;
 const REVOKED_JOBS_MAX = 10_000;
+/** How long a command waits for another one, which takes milliseconds. Ours. */
+const LOCK_ATTEMPTS_MAX = 150;
+const LOCK_PAUSE_MS = 20;
 
 /** Where a data folder keeps them. */
 export function signingProfilesFolder(dataDirectory: string): string {
@@ -150,11 +154,17 @@ export class SigningProfiles {
   }
 
   async #change(arn: string, decide: (before: SigningProfile) => SigningProfile): Promise<SigningProfile> {
-    const [path, before] = [this.#pathOf(arn), await this.find(arn)];
-    if (path === undefined || !before) throw new ProfileError(`there is no signing profile ${arn}`);
-    const after = decide(before);
-    await writeProfile(path, after, "replaced");
-    return after;
+    const path = this.#pathOf(arn);
+    if (path === undefined || !(await this.find(arn))) {
+      throw new ProfileError(`there is no signing profile ${arn}`);
+    }
+    return exclusively(path, async () => {
+      const before = await this.find(arn);
+      if (!before) throw new ProfileError(`there is no signing profile ${arn} any more`);
+      const after = decide(before);
+      await writeProfile(path, after, "replaced");
+      return after;
+    });
   }
 
   #pathOf(arn: string): string | undefined {
@@ -196,7 +206,41 @@ function checkedProfile(value: unknown, path: string): SigningProfile {
   };
 }
 
-/** Whole or not at all: written beside and put in place. */
+/** Runs `work` while no other command changes the profile: what two revoke at a time must both be revoked. */
+async function exclusively<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const lockPath = `${path}.lock`;
+  await checkFolder(dirname(path));
+  for (let attempt = 1; !(await createFile(lockPath)); attempt += 1) {
+    if (attempt === LOCK_ATTEMPTS_MAX) {
+      throw new ProfileError(
+        `another command is changing the profile; if there is none, one was cut short: remove ${lockPath}`,
+      );
+    }
+    await pause(LOCK_PAUSE_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(lockPath, { force: true });
+  }
+}
+
+/** False when it is there. */
+async function createFile(path: string): Promise<boolean> {
+  try {
+    await (await open(path, "wx", 0o600)).close();
+    return true;
+  } catch (error) {
+    if (isExisting(error)) return false;
+    throw error;
+  }
+}
+
+function isExisting(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "EEXIST";
+}
+
+/** Whole or not at all, and on disk: written beside and put in place. */
 async function writeProfile(path: string, profile: SigningProfile, how: "new" | "replaced"): Promise<void> {
   const folder = dirname(path);
   await checkFolder(folder);
@@ -212,13 +256,23 @@ async function writeProfile(path: string, profile: SigningProfile, how: "new" | 
     }
     if (how === "new") await link(temporary, path);
     else await rename(temporary, path);
+    await syncFolder(folder);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "EEXIST") {
+    if (isExisting(error)) {
       throw new ProfileError(`there is a signing profile ${profile.arn} already`);
     }
     throw error;
   } finally {
     await rm(temporary, { force: true });
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }
 

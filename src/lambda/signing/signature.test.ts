@@ -292,6 +292,14 @@ describe("the chain of who vouches for whom", () => {
     assert.deepEqual(await chainOf(leaf, root, middle), named(leaf, middle, root));
   });
 
+  test("goes all ways when several authorities vouch for one", async () => {
+    const other = newIdentity("other", { ...VALID, ca: true });
+    // As when a root is replaced: the same name and key, in a certificate of the other's.
+    const crossed = newIdentity("middle", { ...VALID, ca: true, issuer: other, key: middle.key });
+    const chain = await chainOf(leaf, middle, crossed, root, other);
+    assert.deepEqual(chain.toSorted(), named(leaf, middle, crossed, root, other).toSorted());
+  });
+
   test("ends where a certificate is missing, or has nothing to do with it", async () => {
     assert.deepEqual(await chainOf(leaf, root), named(leaf));
     const other = newIdentity("root", { ...VALID, ca: true });

@@ -33,8 +33,8 @@ export interface CodeSignature {
   readonly signedMs: number;
   readonly expiresMs: number;
   /**
-   * SHA-256 fingerprints of the signer's certificate and of those that vouch for it, one for the other, as far as each was valid when the code was
-   * signed. Empty when the signer's own was not.
+   * SHA-256 fingerprints of the signer's certificate and of those that vouch for it, directly or by others of them, as far
+   * as each was valid when the code was signed. Empty when the signer's own was not.
    */
   readonly chain: readonly string[];
 }
@@ -88,13 +88,13 @@ function chainOf({ signer, certificates }: SignedContent, signedMs: number): str
   if (!isValid(signer)) return [];
   const chain = [signer];
   // A certificate that is trusted itself may sign; one that an authority made may if the authority made it for that.
-  let last: X509Certificate | undefined = signer.keyUsage?.includes(CODE_SIGNING) ? signer : undefined;
-  while (last) {
-    const subject: X509Certificate = last;
-    last = certificates.find(
+  const subjects = signer.keyUsage?.includes(CODE_SIGNING) ? chain : [];
+  // Grows meanwhile: an authority may have several certificates, each of another authority's.
+  for (const subject of subjects) {
+    const issuers = certificates.filter(
       (issuer) => issuer.ca && !chain.includes(issuer) && isValid(issuer) && isIssuedBy(subject, issuer),
     );
-    if (last) chain.push(last);
+    chain.push(...issuers);
   }
   return chain.map(fingerprintOf);
 }
