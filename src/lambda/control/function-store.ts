@@ -19,7 +19,7 @@ import {
   type StoredFunction,
   type VersionRecord,
 } from "./records.ts";
-import { retryConflicts } from "./retry.ts";
+import { RetryLine } from "./retry.ts";
 
 export interface Mutation {
   readonly record: FunctionRecord;
@@ -33,6 +33,7 @@ export class FunctionStore {
   readonly region: string;
   readonly accountId: string;
   readonly #store: Store;
+  readonly #line = new RetryLine();
 
   constructor(options: {
     store: Store;
@@ -64,7 +65,7 @@ export class FunctionStore {
 
   /** Makes a function; `make` is called again when it has lost a race for another record. Throws ResourceConflictException when there is one of that name. */
   async create(name: string, make: (nextVersion: number) => Mutation): Promise<FunctionRecord> {
-    return retryConflicts(
+    return this.#line.run(
       async () => {
         const retired = await this.#store.get<RetiredRecord>(RETIRED_KIND, name);
         const { record, also = [] } = make(retired?.value.nextVersion ?? 1);
@@ -79,7 +80,7 @@ export class FunctionStore {
         }
         return record;
       },
-      () => alreadyExists(name),
+      () => this.updateInProgress(name),
     );
   }
 
@@ -133,7 +134,7 @@ export class FunctionStore {
   }
 
   #retrying<T>(name: string, attempt: (stored: StoredFunction) => Promise<T>): Promise<T> {
-    return retryConflicts(
+    return this.#line.run(
       async () => {
         const stored = await this.#store.get<FunctionRecord>(FUNCTION_KIND, name);
         return stored ? attempt(stored) : this.#missing(name);

@@ -1,7 +1,10 @@
 // Goal: capacity providers and functions on Managed Instances behave as AWS documents them: states, refusals, $LATEST.PUBLISHED,
 // scaling configurations; and no race leaves a function without its provider.
-// Method: the operations over a memory store; the feed and the directory as placement and invocation see them.
+// Method: the operations over a memory store, and the real one where it is about many at once; the feed and the directory as placement and invocation see them.
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, it } from "node:test";
 import type {
   FunctionConfiguration,
@@ -9,6 +12,8 @@ import type {
   ListCapacityProvidersResponse,
   ListFunctionVersionsByCapacityProviderResponse,
 } from "@aws-sdk/client-lambda";
+import { systemClock } from "../../kernel/clock.ts";
+import { openSqliteStore } from "../../store/sqlite/sqlite-store.ts";
 import type { FunctionConcurrency } from "../placement/concurrency.ts";
 import {
   ACCOUNT_ID,
@@ -180,6 +185,25 @@ describe("a capacity provider", () => {
       }
       await control.close();
     }
+  });
+
+  it("gets more functions at the same time than a change tries again", async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "hornero-managed-"));
+    // The real store: in memory a write is done before the next one is asked for.
+    const store = await openSqliteStore({ directory: folder, clock: systemClock });
+    const { call, control } = await openFixture({ store });
+    t.after(async () => {
+      await control.close();
+      await store.close();
+      rmSync(folder, { recursive: true });
+    });
+    await call("CreateCapacityProvider", PROVIDER);
+    const names = Array.from({ length: 40 }, (_, index) => `f${index}`);
+    const made = await Promise.allSettled(
+      names.map((name) => call("CreateFunction", { ...createInput(name), ...managed() })),
+    );
+    const refused = made.flatMap((one) => (one.status === "rejected" ? [String(one.reason)] : []));
+    assert.deepEqual(refused, []);
   });
 
   it("has a hundred versions at the most", async () => {
