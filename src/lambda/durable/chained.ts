@@ -186,11 +186,13 @@ export class ChainedInvokes {
 
   async #invoke(chaining: Chaining, target: Target): Promise<void> {
     const { key, operation } = chaining;
-    const { runner, meter, complete } = this.#options;
+    const { runner, meter, complete, isAwaited } = this.#options;
     const { version } = target;
     const outcome = await runner.run(version, this.#invocation(chaining, target), "queue");
     meterRecord(meter, version, outcome);
     if (outcome.functionError !== undefined) {
+      // What fails while the server stops may fail because of it: the next start of the server invokes it again.
+      if (!isAwaited(key)) return;
       const error = functionErrorOf(outcome.payload);
       const status = outcome.report.status === "timeout" ? "TIMED_OUT" : "FAILED";
       return complete(key, operation.id, status, { error });

@@ -9,6 +9,7 @@ import { coerceError } from "../../kernel/deferred.ts";
 import { newHexId, newUuid } from "../../kernel/ids.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { backoffMs } from "../invoke/asynchronous/attempt.ts";
+import type { AsynchronousSettings } from "../invoke/asynchronous/settings.ts";
 import type { FunctionDirectory } from "../invoke/directory.ts";
 import { record as meterRecord, type Runner } from "../invoke/run.ts";
 import type { Meter } from "../metering/meter.ts";
@@ -32,6 +33,7 @@ export interface DriverOptions {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly directory: Pick<FunctionDirectory, "resolve">;
+  readonly settings: Pick<AsynchronousSettings, "identity">;
   readonly runner: Runner;
   readonly meter: Pick<Meter, "record">;
   readonly logger: Logger;
@@ -71,7 +73,7 @@ export class Driver {
       entry.state = "waiting";
       entry.invocation = undefined;
       entry.forget();
-      if (isStopped()) return;
+      if (isStopped() || entry.isRemoved) return;
       logger.error("a durable execution could not go on", {
         execution: entry.key,
         error: coerceError(error),
@@ -94,9 +96,15 @@ export class Driver {
 
   /** What to run; undefined when there is nothing to run (any more). */
   async #begin(entry: Entry, execution: Execution): Promise<Begun | undefined> {
-    const { engine, clock, directory } = this.#options;
+    const { engine, clock, directory, settings } = this.#options;
     const nowMs = clock.nowMs();
     entry.state = "running";
+    // While it stood in line it has ended, or its function was deleted: what a later one of that name does is not its.
+    const isCurrent = settings.identity(execution.record.functionName) === execution.record.identity;
+    if (!execution.isOpen || !isCurrent) {
+      entry.state = "waiting";
+      return undefined;
+    }
     if (execution.fire(nowMs)) await engine.commit(entry, execution, nowMs);
     if (!execution.isOpen) {
       entry.state = "waiting";

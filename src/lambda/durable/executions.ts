@@ -152,6 +152,8 @@ export class DurableExecutions {
     checkInvocable(request.version, request.invocation.invokedFunctionArn);
     const waiter = deferred<Ended>();
     const { key, arn, execution } = await this.#begin(request, (entry) => entry.await(waiter));
+    // Of those who came to wait after the stop, nobody would tell the end.
+    if (this.#stopped) throw stopping();
     if (!execution) {
       const entry = this.#entries.get(key);
       if (!entry) return { ...(await this.ended(key)), arn };
@@ -248,6 +250,8 @@ export class DurableExecutions {
     onEntry(entry);
     if (settings.identity(name) === identity) this.enqueue(entry);
     else this.#orphaned(entry);
+    // Who stands in line is on disk: its input needs no memory meanwhile.
+    entry.release();
     return started;
   }
 
@@ -272,6 +276,7 @@ export class DurableExecutions {
         if (execution.isOpen) this.arm(entry, execution.nextDueMs());
       });
     } catch (error) {
+      if (entry.isRemoved) return;
       logger.error("a durable execution could not be woken", {
         execution: entry.key,
         error: coerceError(error),
@@ -316,13 +321,19 @@ export class DurableExecutions {
     try {
       await this.#chained.childEnded(ended);
     } catch (error) {
-      const { logger, clock } = this.#options;
-      logger.error("the end of a chained execution could not be told", { error: coerceError(error) });
-      // Until it succeeds, its parent has ended, or the next start of the server finds both.
-      clock.after(FAULT_PAUSE_MS, () => {
-        if (!this.#stopped) this.#track(this.#tellParent(ended));
+      this.#options.logger.error("the end of a chained execution could not be told", {
+        error: coerceError(error),
       });
+      // Until it succeeds, its parent has ended, or the next start of the server finds both.
+      this.#later(() => this.#track(this.#tellParent(ended)));
     }
+  }
+
+  /** Again, after a fault of the store. */
+  #later(work: () => void): void {
+    this.#options.clock.after(FAULT_PAUSE_MS, () => {
+      if (!this.#stopped) work();
+    });
   }
 
   /** Invokes the other function that an operation names. */
@@ -338,10 +349,14 @@ export class DurableExecutions {
       const work = this.exclusively(entry, (execution) => {
         for (const { id } of execution.chained()) this.dispatch(execution, id);
       }).catch((error: unknown) => {
+        if (entry.isRemoved) return;
         const { logger } = this.#options;
         logger.error("chained invokes could not be taken up", {
           execution: entry.key,
           error: coerceError(error),
+        });
+        this.#later(() => {
+          if (this.#entries.has(entry.key)) this.#resumeChained(entry);
         });
       });
       this.#track(work);
@@ -360,11 +375,14 @@ export class DurableExecutions {
     this.#firing.submit(entry.functionName, () => {
       const work = this.exclusively(entry, (execution) => this.#remove(entry, execution)).catch(
         (error: unknown) => {
-          // The next start of the server finds it, and nobody can see it until then.
+          // Its retention has removed it meanwhile.
+          if (error instanceof AwsError && error.code === "ResourceNotFoundException") return;
           this.#options.logger.error("an execution of a deleted function could not be removed", {
             execution: entry.key,
             error: coerceError(error),
           });
+          // Nobody can see it until then, and it runs no more.
+          this.#later(() => this.#orphaned(entry));
         },
       );
       this.#track(work);
@@ -389,7 +407,7 @@ export class DurableExecutions {
 }
 
 /** After a fault of the store. */
-export const FAULT_PAUSE_MS = 1000;
+const FAULT_PAUSE_MS = 1000;
 
 const FUNCTION_DELETED: ErrorObject = {
   ErrorType: "ResourceNotFoundException",
