@@ -69,6 +69,14 @@ describe("the response to a stream", () => {
       assert.equal(await streamed(pieces, INTEGRATION), undefined);
   });
 
+  it("is none when the prelude is too long, and the function goes on", async () => {
+    const answer = new StreamedAnswer();
+    const reading = readStreamed(answer);
+    answer.write(Buffer.alloc(300_000, " "), INTEGRATION);
+    assert.equal(await reading, undefined, "nobody waits for the function's end");
+    assert.equal(answer.write(Buffer.alloc(STREAMED_RESPONSE_WAITING_BYTES_MAX), INTEGRATION), true);
+  });
+
   it("is none when the function fails before its first byte, and broken afterwards", async () => {
     assert.equal(await streamed([], "text/plain", FAILED), undefined);
     assert.equal(await streamed(['{"stat'], INTEGRATION, FAILED), undefined);

@@ -24,6 +24,10 @@ export async function readStreamed(answer: StreamedAnswer): Promise<UrlAnswer | 
   const chunks = answer.chunks();
   const withPrelude = isStreamWithPrelude(contentType);
   const read = withPrelude ? await readPrelude(chunks) : await readFirst(chunks);
+  if (read === "too long") {
+    answer.abandon();
+    return undefined;
+  }
   const isOver = read === undefined || (!withPrelude && read.rest.length === 0);
   if (isOver && (await answer.outcome).functionError !== undefined) return undefined;
   const head = read && streamHead(read.prelude, contentType);
@@ -44,13 +48,18 @@ async function readFirst(chunks: AsyncGenerator<Buffer, void>): Promise<Beginnin
   return { prelude: undefined, rest: value ?? Buffer.alloc(0) };
 }
 
-/** Undefined: the stream ended before the prelude did, or the prelude is too long. */
-async function readPrelude(chunks: AsyncGenerator<Buffer, void>): Promise<Beginning | undefined> {
+/** Undefined: the stream ended before the prelude did. */
+async function readPrelude(
+  chunks: AsyncGenerator<Buffer, void>,
+): Promise<Beginning | "too long" | undefined> {
   let read: Buffer = Buffer.alloc(0);
+  // Where the end may begin.
+  let from = 0;
   for (;;) {
-    const end = read.indexOf(PRELUDE_END);
+    const end = read.indexOf(PRELUDE_END, from);
     if (end >= 0) return { prelude: read.subarray(0, end), rest: read.subarray(end + PRELUDE_END.length) };
-    if (read.length > PRELUDE_BYTES_MAX) return undefined;
+    if (read.length > PRELUDE_BYTES_MAX) return "too long";
+    from = Math.max(0, read.length - PRELUDE_END.length + 1);
     const { value } = await chunks.next();
     if (!value) return undefined;
     read = Buffer.concat([read, value]);

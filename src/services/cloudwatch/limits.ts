@@ -33,6 +33,8 @@ export const VALUE_MAX = 2 ** 360;
 /** Metrics of one directive, and values of one metric [emf]. */
 export const EMBEDDED_METRICS_MAX = 100;
 export const EMBEDDED_VALUES_MAX = 100;
+/** Sets of dimensions of one directive. */
+export const EMBEDDED_DIMENSION_SETS_MAX = 100;
 /** Values of one document, each counted once for every set of dimensions. */
 export const EMBEDDED_VALUES_PER_DOCUMENT_MAX = 10_000;
 /** Lines with embedded metrics that wait to be read. */

@@ -6,6 +6,7 @@ import {
   DATUM_AGE_MS_MAX,
   DATUM_AHEAD_MS_MAX,
   DIMENSIONS_MAX,
+  EMBEDDED_DIMENSION_SETS_MAX,
   EMBEDDED_METRICS_MAX,
   EMBEDDED_VALUES_MAX,
   EMBEDDED_VALUES_PER_DOCUMENT_MAX,
@@ -101,15 +102,12 @@ class Document {
   /** Those that are valid, each once. */
   #dimensionSets(sets: readonly unknown[]): Series["dimensions"][] {
     const found = new Map<string, Series["dimensions"]>();
-    for (const set of sets) {
+    for (const set of sets.slice(0, EMBEDDED_DIMENSION_SETS_MAX)) {
       const dimensions = this.#dimensionSet(set);
       if (dimensions) found.set(JSON.stringify(dimensions), dimensions);
       else this.#invalid();
-      if (found.size * EMBEDDED_METRICS_MAX > EMBEDDED_VALUES_PER_DOCUMENT_MAX) {
-        this.#invalid();
-        break;
-      }
     }
+    if (sets.length > EMBEDDED_DIMENSION_SETS_MAX) this.#invalid();
     return [...found.values()];
   }
 

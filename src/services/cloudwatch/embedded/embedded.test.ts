@@ -118,6 +118,12 @@ describe("a line", () => {
     );
   });
 
+  it("names 100 sets of dimensions at the most", () => {
+    const Dimensions = Array.from({ length: 101 }, () => ["version"]);
+    assert.deepEqual(found(document({ Dimensions: Dimensions.slice(1) })), valid(TIME));
+    assert.deepEqual(found(document({ Dimensions })), invalid(TIME));
+  });
+
   it("of any JSON is taken or left, without an error", () => {
     const member = fc.oneof(
       fc.json(),
@@ -156,7 +162,7 @@ async function start(t: TestContext) {
     const [bucket] = series?.buckets.values() ?? [];
     return bucket && { count: bucket.count, sum: bucket.sum };
   };
-  return { embedded, store, kept, see, read };
+  return { embedded, clock, store, kept, see, read };
 }
 
 test("lines become metrics, and malformed ones are counted by their group", async (t) => {
@@ -168,6 +174,27 @@ test("lines become metrics, and malformed ones are counted by their group", asyn
   const group = { LogGroupName: "/aws/lambda/f" };
   assert.deepEqual(await read("AWS/Logs", "EMFParsingErrors", group), { count: 1, sum: 1 });
   assert.deepEqual(await read("AWS/Logs", "EMFValidationErrors", group), { count: 1, sum: 1 });
+});
+
+test("long lines are read a few in a turn, and what comes meanwhile does not keep others from being written", async (t) => {
+  const { embedded, clock, see, read } = await start(t);
+  const long = document({}, { text: "x".repeat(200_000) });
+  // Each line that is read asks the time.
+  const now = t.mock.method(clock, "nowMs");
+  see(...Array.from({ length: 8 }, () => long));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(now.mock.callCount() < 8, `${now.mock.callCount()} lines in one turn`);
+  let isOver = false;
+  const chatter = () => {
+    if (isOver) return;
+    see(long, long);
+    setImmediate(chatter);
+  };
+  chatter();
+  await embedded.flush();
+  isOver = true;
+  const written = await read("app", "time", { version: "$LATEST" });
+  assert.ok(written && written.count >= 8);
 });
 
 test("a write that fails is done again with the next", async (t) => {

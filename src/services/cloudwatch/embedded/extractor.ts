@@ -18,8 +18,9 @@ interface Line {
   readonly message: string;
 }
 
-/** Lines that are read in one turn of the event loop: a few hundred microseconds. */
+/** What is read in one turn of the event loop, a few hundred microseconds: so many lines, and no further one after so many characters. */
 const LINES_PER_TURN = 32;
+const CHARS_PER_TURN = 32 * 1024;
 
 export class EmbeddedMetrics {
   readonly #metrics: MetricStore;
@@ -59,22 +60,29 @@ export class EmbeddedMetrics {
   }
 
   readonly #readSome = (): void => {
-    this.#isReading = this.#read(LINES_PER_TURN);
+    this.#read(LINES_PER_TURN);
+    this.#isReading = this.#waiting.length > 0;
     if (this.#isReading) setImmediate(this.#readSome);
   };
 
-  /** Reads so many lines; whether there are more. */
-  #read(count: number): boolean {
+  /** Reads as much as a turn may, at most so many lines; how many there were. */
+  #read(linesMax: number): number {
+    let count = 0;
+    let chars = 0;
+    while (count < Math.min(linesMax, LINES_PER_TURN, this.#waiting.length) && chars < CHARS_PER_TURN) {
+      chars += this.#waiting[count]?.message.length ?? 0;
+      count += 1;
+    }
+    this.#waitingChars -= chars;
     const lines = this.#waiting.splice(0, count);
     for (const { group, message } of lines) {
-      this.#waitingChars -= message.length;
       const found = extract(message, this.#clock.nowMs());
       if (found.kind === "unparsable") this.#error("EMFParsingErrors", group);
       if (found.kind !== "values") continue;
       if (!found.isValid) this.#error("EMFValidationErrors", group);
       for (const values of found.values) this.#gather(values);
     }
-    return this.#waiting.length > 0;
+    return count;
   }
 
   /** AWS's metrics of lines that were meant to hold metrics. */
@@ -99,7 +107,7 @@ export class EmbeddedMetrics {
     for (const value of values) known.bucket.add(value);
   }
 
-  /** Reads what waits and writes it. Never rejects; one at a time. */
+  /** Reads what waits now and writes it. Never rejects; one at a time. */
   async flush(): Promise<void> {
     while (this.#flushing) await this.#flushing;
     this.#flushing = this.#flushNow().finally(() => (this.#flushing = undefined));
@@ -107,7 +115,11 @@ export class EmbeddedMetrics {
   }
 
   async #flushNow(): Promise<void> {
-    while (this.#read(LINES_PER_TURN)) await new Promise<void>((resolve) => void setImmediate(resolve));
+    // What comes meanwhile is for the next one: whoever logs without a pause keeps nobody's values from being written.
+    for (let left = this.#waiting.length; left > 0 && this.#waiting.length > 0;) {
+      left -= this.#read(left);
+      await new Promise<void>((resolve) => void setImmediate(resolve));
+    }
     if (this.#gathered.size > 0) {
       const gathered = this.#gathered;
       this.#gathered = new Map();
