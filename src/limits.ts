@@ -103,7 +103,7 @@ export const DURABLE_CHAINED_PAYLOAD_BYTES_MAX = 1 * MIB;
 /** Pages of operations and events [model]; what one page of operations may weigh: fits an answer with its quotes. Ours. */
 export const DURABLE_PAGE_ITEMS_MAX = 1000;
 export const DURABLE_PAGE_BYTES_MAX = 5 * MIB;
-/** Events of an execution's history, above all those of invocations that failed and are repeated. Ours. */
+/** Events of an execution's history: steps and invocations that fail may be repeated without end. Ours. */
 export const DURABLE_EVENTS_MAX = 30_000;
 /** Executions that have not ended, all functions together: some 500 bytes of memory each. Ours; AWS: 5 million. */
 export const DURABLE_EXECUTIONS_OPEN_MAX = 200_000;

@@ -187,6 +187,35 @@ describe("a checkpoint", () => {
     assert.deepEqual([Result, Attempt], ["7", 1]);
   });
 
+  it("takes no result from outside that does not fit into 100 MB: its operation has failed", () => {
+    const execution = begin();
+    const ids = Array.from({ length: 120 }, (_, at) => `c${at}`);
+    apply(execution, ...ids.map((id) => update(id, "CHAINED_INVOKE", "START", chained)));
+    const result = "x".repeat(2 ** 20);
+    for (const id of ids) assert.ok(execution.complete(id, "SUCCEEDED", { result }, START_MS));
+    const ends = ids.map((id) => execution.operation(id));
+    const held = ends.reduce((sum, one) => sum + (one?.result?.length ?? 0), 0);
+    assert.ok(held <= 100 * 2 ** 20, `${held} bytes`);
+    assert.deepEqual([ends[0]?.status, ends.at(-1)?.status], ["SUCCEEDED", "FAILED"]);
+    assert.match(ends.at(-1)?.error?.ErrorMessage ?? "", /bytes of data/);
+  });
+
+  it("stops at 30,000 events, whatever they are of, and may still end", () => {
+    const execution = begin();
+    const ids = Array.from({ length: 1000 }, (_, at) => `s${at}`);
+    const again = { StepOptions: { NextAttemptDelaySeconds: 0 } };
+    const round = () => {
+      apply(execution, ...ids.map((id) => update(id, "STEP", "START")));
+      apply(execution, ...ids.map((id) => update(id, "STEP", "RETRY", again)));
+      execution.fire(START_MS + 1000);
+    };
+    for (let rounds = 0; rounds < 15; rounds += 1) round();
+    assert.throws(round, { code: invalid, message: /30000 events/ });
+    apply(execution);
+    apply(execution, update("e", "EXECUTION", "SUCCEED"));
+    assert.equal(execution.record.status, "SUCCEEDED");
+  });
+
   it("stops at 3,000 operations and at 100 MB", () => {
     const execution = begin();
     const many = Array.from({ length: 2999 }, (_, n) => update(`s${n}`, "STEP", "SUCCEED"));

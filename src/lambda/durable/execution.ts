@@ -15,7 +15,7 @@
  */
 import type { ErrorObject, EventType, ExecutionStatus, OperationUpdate } from "@aws-sdk/client-lambda";
 import { assert } from "../../kernel/assert.ts";
-import { DURABLE_EVENTS_MAX } from "../../limits.ts";
+import { DURABLE_EVENTS_MAX, DURABLE_EXECUTION_BYTES_MAX } from "../../limits.ts";
 import type { Change } from "../../store/store.ts";
 import { executionArn } from "./ids.ts";
 import {
@@ -39,7 +39,7 @@ import {
   type OperationStatus,
 } from "./records.ts";
 import { dueOf, endEvent, isAwaited, startedOperation, TITLES } from "./transitions.ts";
-import { checkUpdates, updateBytes } from "./updates.ts";
+import { checkUpdates, OUT_OF_BYTES, updateBytes } from "./updates.ts";
 
 export type EndStatus = Exclude<ExecutionStatus, "RUNNING">;
 
@@ -64,6 +64,11 @@ const END_EVENTS: Readonly<Record<EndStatus, EventType>> = {
   TIMED_OUT: "ExecutionTimedOut",
   STOPPED: "ExecutionStopped",
 };
+
+function endingBytes({ result, error }: Ending): number {
+  return updateBytes({ Payload: result, Error: error });
+}
+
 export class Execution {
   readonly key: string;
   #record: ExecutionRecord;
@@ -148,8 +153,8 @@ export class Execution {
 
   /** Applies a checkpoint. Throws InvalidParameterValueException, and has then changed nothing. */
   checkpoint(updates: readonly OperationUpdate[], nowMs: number, preflight: Preflight): void {
-    const { bytes, parent } = this.#record;
-    checkUpdates(updates, { operations: this.#operations, bytes, isChained: parent !== undefined });
+    const { bytes, events, parent } = this.#record;
+    checkUpdates(updates, { operations: this.#operations, bytes, events, isChained: parent !== undefined });
     for (const update of updates) {
       this.#record = { ...this.#record, bytes: this.#record.bytes + updateBytes(update) };
       this.#apply(update, nowMs, preflight);
@@ -181,7 +186,10 @@ export class Execution {
     return dueMs;
   }
 
-  /** From outside. False when the operation has ended already. */
+  /**
+   * From outside. False when the operation has ended already. An ending that the execution has no room for makes a failure:
+   * all operations are read at once, and each of thousands may bring a megabyte.
+   */
   complete(
     operationId: string,
     status: Extract<OperationStatus, "SUCCEEDED" | "FAILED" | "TIMED_OUT" | "STOPPED">,
@@ -191,9 +199,11 @@ export class Execution {
     const operation = this.#operations.get(operationId);
     if (!this.isOpen || operation?.status !== "STARTED") return false;
     assert(operation.type === "CALLBACK" || operation.type === "CHAINED_INVOKE", "what others complete");
-    const bytes = this.#record.bytes + updateBytes({ Payload: ending.result, Error: ending.error });
-    this.#record = { ...this.#record, bytes };
-    this.#complete(operation, status, ending, nowMs);
+    const { bytes } = this.#record;
+    const fits = bytes + endingBytes(ending) <= DURABLE_EXECUTION_BYTES_MAX;
+    const kept = fits ? ending : { error: { ErrorMessage: OUT_OF_BYTES } };
+    this.#record = { ...this.#record, bytes: bytes + endingBytes(kept) };
+    this.#complete(operation, fits ? status : "FAILED", kept, nowMs);
     return true;
   }
 

@@ -199,3 +199,24 @@ describe("a fault of the store at a start of the server", () => {
     assert.equal((await server.executions.ended(key)).root.result, '"SUCCEEDED"');
   });
 });
+
+describe("a chained invoke whose execution's name somebody else has taken", () => {
+  it("has failed, instead of waiting for an end that nobody tells it", async () => {
+    world.durable("child", () => SUCCEEDED(1));
+    world.durable("f", async (inside) => {
+      const { DurableExecutionArn, InitialExecutionState } = inside.event;
+      if (InitialExecutionState.Operations.length === 1) {
+        const durableExecutionName = `${DurableExecutionArn.split("/").at(-1)}-1`;
+        await server.start("child", {}, { durableExecutionName });
+        await inside.checkpoint({ ...CHAIN, ChainedInvokeOptions: { FunctionName: "child:$LATEST" } });
+        return PENDING;
+      }
+      return SUCCEEDED(InitialExecutionState.Operations[1]?.ChainedInvokeDetails?.Error?.ErrorType);
+    });
+    server = await world.start();
+    const { key } = await server.start("f");
+    await world.turn(30);
+    const { root } = await server.executions.ended(key);
+    assert.equal(root.result, '"DurableExecutionAlreadyStartedException"');
+  });
+});

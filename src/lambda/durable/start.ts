@@ -13,8 +13,10 @@ export interface StartRequest {
   readonly version: FunctionVersion;
   /** Its payload is the input; its name, when it has one, makes it idempotent. */
   readonly invocation: Invocation;
-  readonly parent?: NonNullable<ExecutionRecord["parent"]>;
+  readonly parent?: Parent;
 }
+
+type Parent = NonNullable<ExecutionRecord["parent"]>;
 
 export interface Started {
   readonly key: string;
@@ -28,7 +30,7 @@ const ATTEMPTS_MAX = 4;
 
 /**
  * Resolves when the execution is on disk, or was. Rejects with DurableExecutionAlreadyStartedException when the name has
- * been used with another input.
+ * been used with another input, or by anybody else when the request has a parent.
  */
 export async function begin(
   disk: ExecutionStore,
@@ -49,7 +51,10 @@ export async function begin(
       const key = executionKey(version.name, id);
       const record = await disk.record(key);
       if (record) {
-        if (theirs !== inputSha256Hex) throw alreadyStarted(given);
+        if (theirs !== inputSha256Hex) throw alreadyStarted(given, "with a different payload");
+        // Its end is told to the parent that it has: another one would wait in vain.
+        if (request.parent && !isParent(record, request.parent))
+          throw alreadyStarted(given, "by another caller");
         return { key, arn: executionArn(record), execution: undefined };
       }
     }
@@ -101,10 +106,14 @@ async function create(
   return { key: execution.key, arn: execution.arn, execution };
 }
 
-function alreadyStarted(name: string): AwsError {
+function isParent({ parent }: ExecutionRecord, { key, operationId }: Parent): boolean {
+  return parent?.key === key && parent.operationId === operationId;
+}
+
+function alreadyStarted(name: string, how: string): AwsError {
   return new AwsError(
     "DurableExecutionAlreadyStartedException",
-    `The durable execution with the name ${name} has already been started with a different payload.`,
+    `The durable execution with the name ${name} has already been started ${how}.`,
     { status: 409 },
   );
 }

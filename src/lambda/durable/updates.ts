@@ -7,6 +7,7 @@ import { invalidParameterValue } from "../../errors.ts";
 import {
   DURABLE_CHAINED_PAYLOAD_BYTES_MAX,
   DURABLE_ERROR_BYTES_MAX,
+  DURABLE_EVENTS_MAX,
   DURABLE_EXECUTION_BYTES_MAX,
   DURABLE_OPERATIONS_MAX,
 } from "../../limits.ts";
@@ -16,6 +17,8 @@ import type { OperationRecord, OperationStatus } from "./records.ts";
 export interface UpdateSubject {
   readonly operations: ReadonlyMap<string, OperationRecord>;
   readonly bytes: number;
+  /** Of its history so far. */
+  readonly events: number;
   /** Somebody's chained invoke: what it returns goes into another execution. */
   readonly isChained: boolean;
 }
@@ -52,11 +55,13 @@ export function checkUpdates(updates: readonly OperationUpdate[], subject: Updat
     throw invalidParameterValue(
       `The durable execution exceeds the limit of ${DURABLE_OPERATIONS_MAX} operations.`,
     );
-  if (bytes > DURABLE_EXECUTION_BYTES_MAX)
-    throw invalidParameterValue(
-      `The durable execution exceeds the limit of ${DURABLE_EXECUTION_BYTES_MAX} bytes of data.`,
-    );
+  if (bytes > DURABLE_EXECUTION_BYTES_MAX) throw invalidParameterValue(OUT_OF_BYTES);
+  // Steps may be repeated without end; the execution's own end always has room.
+  if (subject.events >= DURABLE_EVENTS_MAX && updates.some(({ Type }) => Type !== "EXECUTION"))
+    throw invalidParameterValue(`The durable execution exceeds the limit of ${DURABLE_EVENTS_MAX} events.`);
 }
+
+export const OUT_OF_BYTES = `The durable execution exceeds the limit of ${DURABLE_EXECUTION_BYTES_MAX} bytes of data.`;
 
 /** What an update adds to the data of its execution. */
 export function updateBytes({ Payload, Error: error }: Pick<OperationUpdate, "Payload" | "Error">): number {
