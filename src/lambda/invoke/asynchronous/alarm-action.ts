@@ -9,7 +9,7 @@ import type { AsynchronousQueue } from "./asynchronous.ts";
 
 export interface FunctionAlarmActionOptions {
   readonly directory: Pick<FunctionDirectory, "resolve">;
-  readonly queue: Pick<AsynchronousQueue, "accept">;
+  readonly queue: Pick<AsynchronousQueue, "forward">;
   readonly access: Pick<AccessControl, "serviceMay">;
   readonly clock: Clock;
   readonly accountId: string;
@@ -35,7 +35,7 @@ export function functionAlarmAction({
       throw new DeliveryFailure(
         `CloudWatch Alarms is not authorized to perform: lambda:InvokeFunction on ${targetArn}`,
       );
-    await queue.accept(directory.resolve(targetArn, undefined), {
+    await queue.forward(directory.resolve(targetArn, undefined), {
       requestId: newUuid(),
       payload: Buffer.from(message),
       invokedFunctionArn: targetArn,

@@ -486,4 +486,28 @@ describe("an orderly end", () => {
       assert.equal(await world.stored(), 0);
     }
   });
+
+  it("keeps the record of an event that succeeds meanwhile for the function that is its destination", async () => {
+    const world = new World();
+    world.functions.create("g");
+    world.functions.configured.set("f:$LATEST", { onSuccessArn: arnOf("g") });
+    const first = await world.start();
+    const gate = deferred();
+    world.inside.act = async () => {
+      await gate.promise;
+      return outcomeOf("1");
+    };
+    await first.accept();
+    await world.turn();
+    first.queue.stop();
+    gate.resolve();
+    await first.queue.close();
+    assert.equal(world.counts("DestinationDeliveryFailures"), 0);
+    await world.start();
+    await world.turn();
+    assert.deepEqual(
+      world.inside.runs.map(({ version }) => version.name),
+      ["f", "g"],
+    );
+  });
 });

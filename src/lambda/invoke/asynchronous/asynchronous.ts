@@ -109,8 +109,16 @@ export class AsynchronousQueue {
    * ServiceException when it cannot be stored.
    */
   async accept(version: FunctionVersion, invocation: Invocation): Promise<void> {
-    const { clock, metrics } = this.#options;
     if (this.#stopped) throw serviceException("The server is shutting down.");
+    await this.forward(version, invocation);
+  }
+
+  /**
+   * Takes an event of the platform's own, which nobody would send again: a record for its destination, an alarm's action. As
+   * `accept`, and also after `stop`, as long as the store is open; the next start runs it.
+   */
+  async forward(version: FunctionVersion, invocation: Invocation): Promise<void> {
+    const { clock, metrics } = this.#options;
     const queue = this.#queueOf(version);
     const event = eventOf(version, invocation, clock.nowMs());
     await queue.append(encodeEvent(event));

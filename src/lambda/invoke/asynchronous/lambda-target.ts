@@ -13,12 +13,12 @@ export class LambdaTarget implements DestinationTarget {
   readonly takesRecordsWithoutPayloads = false;
   readonly #directory: Pick<FunctionDirectory, "resolve">;
   readonly #settings: AsynchronousSettings;
-  readonly #queue: Pick<AsynchronousQueue, "accept">;
+  readonly #queue: Pick<AsynchronousQueue, "forward">;
 
   constructor(options: {
     directory: Pick<FunctionDirectory, "resolve">;
     settings: AsynchronousSettings;
-    queue: Pick<AsynchronousQueue, "accept">;
+    queue: Pick<AsynchronousQueue, "forward">;
   }) {
     this.#directory = options.directory;
     this.#settings = options.settings;
@@ -36,7 +36,7 @@ export class LambdaTarget implements DestinationTarget {
       isRecursive({ functionArn, traceHeader: withHop(traceHeader, functionArn) })
     )
       throw new DeliveryFailure(`${targetArn} is part of a recursive loop`);
-    await this.#queue.accept(version, {
+    await this.#queue.forward(version, {
       requestId: newUuid(),
       payload: body,
       invokedFunctionArn: targetArn,
