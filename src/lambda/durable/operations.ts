@@ -30,7 +30,7 @@ import type { DurableExecutions } from "./executions.ts";
 import { DurableRequests } from "./requests.ts";
 import { historyPage } from "./history-page.ts";
 import { executionArn } from "./ids.ts";
-import { executionKey, type ExecutionRecord, type OperationRecord } from "./records.ts";
+import { executionKey, newestKey, type ExecutionRecord, type OperationRecord } from "./records.ts";
 
 export interface DurableOperationsOptions {
   readonly executions: DurableExecutions;
@@ -189,22 +189,36 @@ async function list(
     (!isQualified || record.version === version.version) &&
     matches(record, input);
   const limit = itemsOf(input.MaxItems, LIST_ITEMS_DEFAULT);
+  const order = ReverseOrder ? "newest" : "oldest";
   const found: ExecutionRecord[] = [];
   let after = Marker === undefined ? undefined : decodeMarker(Marker, version.name);
   for (let lookedAt = 0; lookedAt < LOOKED_AT_MAX; lookedAt += LOOK_PAGE) {
-    // Never more than may be told: the marker is the place behind the last one that was looked at.
-    const size = Math.min(LOOK_PAGE, limit - found.length);
-    const order = ReverseOrder ? "newest" : "oldest";
-    const page = await disk.page(version.name, order, after, size);
-    found.push(...page.records.filter(wanted));
-    if (page.isEnd) return { DurableExecutions: found.map(summary) };
+    const page = await disk.page(version.name, order, after, LOOK_PAGE);
+    for (const record of page.records) {
+      // The marker is the place behind the last one that was looked at.
+      if (found.length === limit) return listed(found, after);
+      after = markedKey(record, order);
+      if (wanted(record)) found.push(record);
+    }
+    if (page.isEnd) return listed(found, undefined);
     after = page.last;
-    if (found.length >= limit) break;
   }
+  return listed(found, after);
+}
+
+function listed(
+  found: readonly ExecutionRecord[],
+  after: string | undefined,
+): ListDurableExecutionsByFunctionResponse {
   return {
     DurableExecutions: found.map(summary),
     ...(after !== undefined && { NextMarker: encodeMarker(after) }),
   };
+}
+
+/** Where an execution stands in a list of that order. */
+function markedKey({ functionName, id, startMs }: ExecutionRecord, order: "newest" | "oldest"): string {
+  return order === "newest" ? newestKey(functionName, startMs, id) : executionKey(functionName, id);
 }
 
 function matches(record: ExecutionRecord, input: ListDurableExecutionsByFunctionRequest): boolean {
