@@ -21,6 +21,7 @@ import type { FunctionVersion, Invocation } from "../model.ts";
 import { endError, functionErrorOf } from "./answer.ts";
 import type { Ended } from "./entry.ts";
 import type { Ending, Preflight } from "./execution.ts";
+import type { ExecutionStore } from "./execution-store.ts";
 import type { ExecutionRecord, OperationRecord, OperationStatus } from "./records.ts";
 import type { Slots } from "./slots.ts";
 import type { StartRequest } from "./start.ts";
@@ -36,6 +37,7 @@ export interface ChainedInvokesOptions {
   readonly meter: Pick<Meter, "record">;
   readonly logger: Logger;
   readonly slots: Slots;
+  readonly disk: Pick<ExecutionStore, "record" | "operation">;
   /** Whether a role may do lambda:InvokeFunction on a function's ARN, qualified when it was named so. */
   readonly mayInvoke: (roleArn: string, functionArn: string) => boolean;
   /** Starts an execution, or finds the one of that name; `ended` when it has ended already. */
@@ -52,8 +54,15 @@ export interface ChainedInvokesOptions {
   readonly track: (work: Promise<void>) => void;
 }
 
+/** Where a chained invoke is found on disk: while it stands in line, its input is nowhere else. */
+interface Place {
+  readonly key: string;
+  readonly functionName: string;
+  readonly ordinal: number;
+}
+
 /** The execution that invokes. */
-export interface Chaining {
+interface Chaining {
   readonly key: string;
   readonly record: ExecutionRecord;
   readonly operation: OperationRecord;
@@ -85,39 +94,54 @@ export class ChainedInvokes {
   }
 
   /** Never rejects: how it ends is told to the execution. */
-  dispatch(chaining: Chaining): void {
-    this.#submit(chaining, 0);
+  dispatch(key: string, functionName: string, { ordinal }: OperationRecord): void {
+    this.#submit({ key, functionName, ordinal }, 0);
   }
 
-  #submit(chaining: Chaining, refusals: number): void {
+  #submit(place: Place, refusals: number): void {
     const { slots, track } = this.#options;
-    slots.submit(chaining.record.functionName, () => {
-      const work = this.#run(chaining, refusals);
+    slots.submit(place.functionName, () => {
+      const work = this.#run(place, refusals);
       track(work);
       return work;
     });
   }
 
-  async #run(chaining: Chaining, refusals: number): Promise<void> {
-    const { key, operation } = chaining;
+  /** Undefined: it has ended meanwhile, cancelled or with its execution. */
+  async #read({ key, ordinal }: Place): Promise<Chaining | undefined> {
+    const { disk } = this.#options;
+    const record = await disk.record(key);
+    const operation = await disk.operation(key, ordinal);
+    return record?.status === "RUNNING" && operation?.status === "STARTED"
+      ? { key, record, operation }
+      : undefined;
+  }
+
+  async #run(place: Place, refusals: number): Promise<void> {
+    const { key } = place;
     const { clock, logger, complete, isAwaited } = this.#options;
     if (!isAwaited(key)) return;
+    let operationId: string | undefined;
     try {
+      const chaining = await this.#read(place);
+      if (!chaining) return;
+      const { operation } = chaining;
+      operationId = operation.id;
       const target = this.#resolve(chaining.record, operation.target ?? "");
       await (target.version.durable ? this.#start(chaining, target) : this.#invoke(chaining, target));
     } catch (error) {
-      if (isTransient(error)) {
-        clock.after(backoffMs(refusals), () => this.#submit(chaining, refusals + 1));
+      if (operationId === undefined || isTransient(error)) {
+        clock.after(backoffMs(refusals), () => this.#submit(place, refusals + 1));
         return;
       }
       try {
-        await complete(key, operation.id, "FAILED", { error: errorObjectOf(error) });
+        await complete(key, operationId, "FAILED", { error: errorObjectOf(error) });
       } catch (fault) {
         logger.error("the end of a chained invoke could not be put down", {
           execution: key,
           error: coerceError(fault),
         });
-        clock.after(backoffMs(refusals), () => this.#submit(chaining, refusals + 1));
+        clock.after(backoffMs(refusals), () => this.#submit(place, refusals + 1));
       }
     }
   }

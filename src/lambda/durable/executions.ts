@@ -77,6 +77,7 @@ export class DurableExecutions {
     this.#chained = new ChainedInvokes({
       ...options,
       slots: this.#slots,
+      disk: this.disk,
       start: async (request) => {
         const { key, arn, execution } = await this.#begin(request);
         if (execution || this.#entries.has(key)) return { arn, ended: undefined };
@@ -340,7 +341,7 @@ export class DurableExecutions {
   dispatch(execution: Execution, operationId: string): void {
     const operation = execution.operation(operationId);
     if (operation?.status === "STARTED")
-      this.#chained.dispatch({ key: execution.key, record: execution.record, operation });
+      this.#chained.dispatch(execution.key, execution.record.functionName, operation);
   }
 
   /** After a start of the server: whom it had invoked may not have been, or not have been heard. */

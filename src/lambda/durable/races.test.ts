@@ -89,6 +89,25 @@ describe("an execution that stands in line", () => {
     assert.equal(ends.filter((name) => name === "DurableExecutionStopped").length, 1);
   });
 
+  it("lets no chained invoke go on that was cancelled meanwhile", async () => {
+    world.functions.create("plain");
+    world.durable("f", async (inside) => {
+      await inside.checkpoint(CHAIN);
+      await inside.checkpoint({ Id: "i", Type: "CHAINED_INVOKE", Action: "CANCEL" });
+      const WaitOptions = { WaitSeconds: 60 };
+      await inside.checkpoint({ Id: "w", Type: "WAIT", Action: "START", WaitOptions });
+      return PENDING;
+    });
+    const { key } = await server.start("f");
+    free();
+    await world.turn(20);
+    assert.equal((await server.executions.disk.operation(key, 1))?.status, "CANCELLED");
+    assert.deepEqual(
+      world.runs.map(({ name }) => name),
+      ["holder", "f"],
+    );
+  });
+
   it("and whose function is deleted goes without a word", async () => {
     world.durable("f", () => SUCCEEDED(1));
     await server.start("f");
