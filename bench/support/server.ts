@@ -85,6 +85,9 @@ export async function startServer({
         String(pool),
         "--drain",
         "1",
+        // Ten a second for each of a thousand, as on AWS, are about what this machine can do.
+        "--request-rate",
+        "1000",
         "--log-level",
         "error",
         ...args,

@@ -5,13 +5,15 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ManualClock } from "../../kernel/clock.ts";
 import { deferred } from "../../kernel/deferred.ts";
-import type { InvocationOutcome, ResponseSink } from "../model.ts";
+import type { Invocation, InvocationOutcome, ResponseSink } from "../model.ts";
 import { EnvironmentLog } from "./environment-log.ts";
+import type { EnvironmentOptions } from "./environment-options.ts";
 import { Environment } from "./environment.ts";
 import { FakeSandbox, fakeVersion, MemoryLogSink } from "./fakes.ts";
 import { LinkConnection } from "./link-connection.ts";
 import { FRAME } from "./link.ts";
 import { jsonLines } from "./platform-lines.ts";
+import type { RuntimeConnection, RuntimeEvents } from "./runtime-connection.ts";
 
 const turn = () => new Promise<void>((resolve) => void setImmediate(resolve));
 const turns = async () => {
@@ -20,9 +22,27 @@ const turns = async () => {
 const idOf = (number: number) => `8476a536-e9f4-11e8-9739-${String(number).padStart(12, "0")}`;
 const version = fakeVersion({ concurrencyMax: 3, version: "$LATEST.PUBLISHED" });
 
-async function start() {
+const invocationOf = (number: number, sink?: ResponseSink): Invocation => ({
+  requestId: idOf(number),
+  payload: Buffer.from(String(number)),
+  invokedFunctionArn: version.functionArn,
+  traceHeader: "Root=1",
+  wantsTail: true,
+  ...(sink && { sink }),
+});
+
+/** A runtime at the other end of nothing: it asks and tells when the test says so. */
+class FakeSession implements RuntimeConnection {
+  events: RuntimeEvents | undefined;
+  readonly ended = Promise.resolve();
+  invoke(): void {}
+  setReading(): void {}
+  holdAnswer(): void {}
+  close(): void {}
+}
+
+function startOf(sandbox: FakeSandbox, occupy: EnvironmentOptions["occupy"]) {
   const clock = new ManualClock();
-  const sandbox = new FakeSandbox();
   const sink = new MemoryLogSink();
   const log = new EnvironmentLog({
     clock,
@@ -37,14 +57,20 @@ async function start() {
     log,
     lines: jsonLines({ functionName: "f", version: "1", region: "us-east-1", runtimeVersion: "v" }, "INFO"),
     isProvisioned: true,
-    occupy: async (events) => {
-      const connection = new LinkConnection(sandbox.link);
-      connection.specialise({ environment: {}, handler: "h", taskRoot: "/var/task" }, events);
-      return { sandbox, connection };
-    },
+    occupy,
     onEnded: () => (ended += 1),
     onIdle: () => (places += 1),
     onFault: (error) => assert.fail(error),
+  });
+  return { clock, sink, environment, told: () => ({ places, ended }) };
+}
+
+async function start() {
+  const sandbox = new FakeSandbox();
+  const { clock, sink, environment, told } = startOf(sandbox, async (events) => {
+    const connection = new LinkConnection(sandbox.link);
+    connection.specialise({ environment: {}, handler: "h", taskRoot: "/var/task" }, events);
+    return { sandbox, connection };
   });
   sandbox.onFrame = ({ type }) => {
     if (type === FRAME.SPECIALISE) sandbox.send(FRAME.READY);
@@ -52,16 +78,7 @@ async function start() {
   assert.equal((await environment.start()).status, "ready");
   const outcomes = new Map<number, InvocationOutcome>();
   const invoke = (number: number, sink?: ResponseSink) =>
-    void environment
-      .invoke({
-        requestId: idOf(number),
-        payload: Buffer.from(String(number)),
-        invokedFunctionArn: version.functionArn,
-        traceHeader: "Root=1",
-        wantsTail: true,
-        ...(sink && { sink }),
-      })
-      .then((outcome) => outcomes.set(number, outcome));
+    void environment.invoke(invocationOf(number, sink)).then((outcome) => outcomes.set(number, outcome));
   const answer = async (number: number) => {
     sandbox.send(FRAME.RESPONSE, Buffer.from(idOf(number)), Buffer.from(`"answer ${number}"`));
     await turns();
@@ -76,7 +93,7 @@ async function start() {
     answer,
     textOf,
     outcomes,
-    told: () => ({ places, ended }),
+    told,
   };
 }
 
@@ -211,5 +228,39 @@ describe("an environment with room for several", () => {
     await answer(1);
     await environment.gone;
     assert.equal(textOf(1), '"answer 1"');
+  });
+
+  it("ends when nothing is in flight and the runtime asks for nothing more, though it has been heard of", async () => {
+    const sandbox = new FakeSandbox();
+    const session = new FakeSession();
+    const { clock, environment } = startOf(sandbox, async (events) => {
+      session.events = events;
+      events.ready();
+      return { sandbox, connection: session };
+    });
+    await environment.start();
+    const outcome = environment.invoke(invocationOf(1));
+    session.events?.log(0, "I still run");
+    clock.advance(3000);
+    assert.equal((await outcome).functionError, "Unhandled");
+    await environment.gone;
+  });
+
+  it("takes nothing before its sandbox is known, though its runtime asks", async () => {
+    const sandbox = new FakeSandbox();
+    const session = new FakeSession();
+    const built = deferred();
+    const { environment } = startOf(sandbox, async (events) => {
+      events.ready();
+      await built.promise;
+      return { sandbox, connection: session };
+    });
+    const started = environment.start();
+    await turns();
+    assert.equal(environment.canTake, false);
+    built.resolve();
+    await started;
+    assert.equal(environment.canTake, true);
+    await environment.shutdown("the test ends");
   });
 });

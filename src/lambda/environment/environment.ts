@@ -17,7 +17,7 @@
  * Whatever is not listed is a bug and asserts. An environment whose invocation timed out or whose runtime ended is never
  * used again: it shuts down, and the next invocation starts cold, as on AWS. With room for several, one that times out leaves the
  * others alone: its place is free again when the runtime answers after all. Nothing more is handed in until the runtime has
- * been heard of again; it shuts down when it has not, and nobody else waits for it, or when all its places are lost.
+ * been heard of again; it shuts down when it has not, and nobody else waits for it, or when all the places that it asked for are lost.
  */
 import { assert } from "../../kernel/assert.ts";
 import type { Clock } from "../../kernel/clock.ts";
@@ -114,7 +114,9 @@ export class Environment {
 
   /** Whether an invocation may be handed in now. */
   get canTake(): boolean {
+    // A custom runtime asks for more as soon as it runs, which may be before the platform knows its sandbox.
     return (
+      this.#isStarted &&
       (this.#state === "IDLE" || this.#state === "BUSY") &&
       this.#ready > 0 &&
       this.#load < this.#slots &&
@@ -168,7 +170,8 @@ export class Environment {
       this.#transition("BUSY");
       this.#isStarted = true;
       this.#deliver(running);
-      return;
+      // With room for several, others may be waiting for this one.
+      return this.#slotFreed();
     }
     const payload = init.payload ?? failurePayload(init.failure, requestId);
     this.#finish(running, { payload, failure: init.failure });
@@ -450,7 +453,9 @@ export class Environment {
     this.#lost.add(running.invocation.requestId);
     if (this.#heard === running.heard) this.#isSilent = true;
     this.#finish(running, { failure });
-    if (this.#lost.size >= this.#slots || (this.#isSilent && this.#running.size === 0)) this.#end("timeout");
+    // A runtime may ask for fewer than it has room for: then those are all its places.
+    const isOver = this.#running.size === 0 && (this.#isSilent || this.#ready === 0);
+    if (isOver || this.#lost.size >= this.#slots) this.#end("timeout");
   }
 
   #logTimeout({ invocation }: Running, failure: Failure): void {
@@ -563,7 +568,7 @@ export class Environment {
   /** BUSY → IDLE, as soon as both the runtime and the log are ready for another invocation. With room for several, one more may come. */
   #slotFreed(): void {
     if (this.#retiring !== undefined && this.#load === 0) return this.#end(this.#retiring);
-    if (!this.canTake || !this.#isStarted) return;
+    if (!this.canTake) return;
     if (this.#state === "BUSY" && this.#load === 0) {
       if (this.#slots === 1) this.#last?.cancelTimeout();
       this.#transition("IDLE");

@@ -37,6 +37,8 @@ export class Fleet {
   readonly slots: number;
   /** First come, first served; never more than admission lets in. */
   readonly #waiting: Waiter[] = [];
+  /** Of those, the ones that wait for an environment that is at work: none is started for them. */
+  readonly #patient = new Set<Waiter>();
   /** Environments that are being started for whoever waits when they are ready. */
   starting = 0;
   /** A newer revision has taken over, or the version is gone: it serves those who wait for it, and nobody else. */
@@ -52,22 +54,50 @@ export class Fleet {
   }
 
   /** Has `invocation` served by the next environment that becomes idle or by whoever takes it first. */
-  wait(invocation: Invocation, onServed?: () => void): Promise<InvocationOutcome> {
+  wait(invocation: Invocation): Promise<InvocationOutcome> {
     const { promise, resolve, reject } = Promise.withResolvers<InvocationOutcome>();
-    this.#waiting.push({ invocation, resolve, reject, onServed });
+    this.#waiting.push({ invocation, resolve, reject });
     return promise;
+  }
+
+  /** As `wait`, for an environment that is at work, until `hurry`. `onServed` is told when that is over, unless it is refused. */
+  waitPatiently(invocation: Invocation, onServed: () => void): Promise<InvocationOutcome> {
+    const { promise, resolve, reject } = Promise.withResolvers<InvocationOutcome>();
+    const waiter = { invocation, resolve, reject, onServed };
+    this.#waiting.push(waiter);
+    this.#patient.add(waiter);
+    return promise;
+  }
+
+  /** Those who wait for an environment that is at work do with any other from now on. */
+  hurry(): void {
+    this.#patient.clear();
   }
 
   /** Whoever has waited longest, to be served. */
   take(): Waiter | undefined {
     const waiter = this.#waiting.shift();
+    if (!waiter) return undefined;
+    this.#patient.delete(waiter);
+    waiter.onServed?.();
+    return waiter;
+  }
+
+  /** Of those for whom environments are started, whoever has waited for the shortest time. */
+  takeNewest(): Waiter | undefined {
+    return this.#takeAt(this.#waiting.findLastIndex((one) => !this.#patient.has(one)));
+  }
+
+  /** An environment could not be started: whoever has waited longest of those for whom none is under way any more. */
+  takeMissing(): Waiter | undefined {
+    if (this.missing === 0) return undefined;
+    const waiter = this.#takeAt(this.#waiting.findIndex((one) => !this.#patient.has(one)));
     waiter?.onServed?.();
     return waiter;
   }
 
-  /** Whoever has waited for the shortest time. */
-  takeNewest(): Waiter | undefined {
-    return this.#waiting.pop();
+  #takeAt(index: number): Waiter | undefined {
+    return index < 0 ? undefined : this.#waiting.splice(index, 1)[0];
   }
 
   /** An idle environment: the one that has waited longest runs on it, from this turn on. */
@@ -131,9 +161,10 @@ export class Fleet {
     return this.#waiting.length > 0;
   }
 
-  /** Environments that have to be started so that everybody who waits will have one. */
+  /** Environments that have to be started so that everybody who waits for one that is idle will have one. */
   get missing(): number {
-    return Math.max(0, Math.ceil(this.#waiting.length / this.slots) - this.starting);
+    const hurried = this.#waiting.length - this.#patient.size;
+    return Math.max(0, Math.ceil(hurried / this.slots) - this.starting);
   }
 
   /** Whether any environment is there or under way. */

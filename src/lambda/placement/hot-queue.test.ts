@@ -5,7 +5,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ManualClock } from "../../kernel/clock.ts";
+import { deferred } from "../../kernel/deferred.ts";
+import { Admission } from "./admission.ts";
 import { buildWorld, fakeInvocation, revision, until, type ScriptedSandbox } from "./fakes.ts";
+import { Fleet } from "./fleet.ts";
 import { Heat } from "./hot-queue.ts";
 
 const ENVIRONMENTS = 4;
@@ -40,7 +43,11 @@ async function setUp(answerMs: number) {
     working.shift()?.answer();
     await until(() => answered.length === count && settled(), "it was answered");
   };
-  const settled = () => placement.counts().idle + working.length === placement.counts().environments;
+  /** Whatever has been built is idle or at work. */
+  const settled = () => {
+    const { environments, idle } = placement.counts();
+    return idle + working.length === environments - (placement.states().get("STARTING") ?? 0);
+  };
   for (let number = 0; number < ENVIRONMENTS; number += 1) run();
   await handedOut(ENVIRONMENTS);
   clock.advance(answerMs);
@@ -56,7 +63,7 @@ async function setUp(answerMs: number) {
     await placement.close(0);
     await pool.close();
   };
-  return { clock, placement, version, working, answered, run, handedOut, answer, turns, end };
+  return { clock, driver, placement, version, working, answered, run, handedOut, answer, turns, end };
 }
 
 describe("Heat", () => {
@@ -70,6 +77,38 @@ describe("Heat", () => {
     assert.equal(heat.isShort, true);
     heat.answered(3);
     assert.equal(heat.isShort, false);
+  });
+});
+
+describe("Fleet", () => {
+  const fleet = () => new Fleet(revision(1), new Admission({ accountConcurrency: 9 }).account("arn", "1"));
+
+  it("misses no environment for those who wait for one that is at work, until they hurry", () => {
+    const patient = fleet();
+    for (let number = 1; number <= 3; number += 1)
+      void patient.waitPatiently(fakeInvocation(number), () => undefined);
+    assert.equal(patient.missing, 0);
+    void patient.wait(fakeInvocation(4));
+    assert.equal(patient.missing, 1);
+    patient.take();
+    assert.equal(patient.missing, 1);
+    patient.hurry();
+    assert.equal(patient.missing, 3);
+  });
+
+  it("refuses or fails those for whom an environment is missing, and nobody else", () => {
+    const both = fleet();
+    void both.wait(fakeInvocation(1));
+    void both.waitPatiently(fakeInvocation(2), () => undefined);
+    void both.wait(fakeInvocation(3));
+    void both.waitPatiently(fakeInvocation(4), () => undefined);
+    const { requestId } = fakeInvocation(3);
+    assert.equal(both.takeNewest()?.invocation.requestId, requestId);
+    both.starting = 1;
+    assert.equal(both.takeMissing(), undefined, "one is under way for the only one");
+    both.starting = 0;
+    assert.equal(both.takeMissing()?.invocation.requestId, fakeInvocation(1).requestId);
+    assert.deepEqual([both.takeMissing(), both.takeNewest()], [undefined, undefined]);
   });
 });
 
@@ -163,6 +202,29 @@ describe("the queue for hot environments", () => {
     clock.advance(LOOK_MS);
     await handedOut(ENVIRONMENTS + 1);
     assert.equal(placement.counts().environments, ENVIRONMENTS + 1);
+    await end();
+  });
+
+  it("does not fail those who wait for one that is at work when another cannot be built", async () => {
+    const { clock, driver, run, handedOut, answer, answered, turns, placement, end } = await setUp(0.2);
+    const gate = deferred();
+    driver.gate = gate.promise;
+    for (let number = 0; number < ENVIRONMENTS; number += 1) run();
+    clock.advance(LOOK_MS);
+    await handedOut(ENVIRONMENTS);
+    run();
+    await until(() => placement.states().get("STARTING") === 1, "one more is started");
+    clock.advance(100);
+    // The first that answers has the one who waited for it; then two are idle and two at work.
+    for (let left = 3; left > 0; left -= 1) await answer();
+    for (let number = 0; number < 4; number += 1) run();
+    driver.broken = true;
+    gate.resolve();
+    await until(() => placement.states().get("STARTING") === undefined, "it could not be built");
+    await turns();
+    assert.equal(placement.counts().idle, 2);
+    for (let left = 6; left > 0; left -= 1) await answer();
+    assert.equal(answered.length, ENVIRONMENTS + 5);
     await end();
   });
 

@@ -78,7 +78,7 @@ export class HotQueue {
 
   /** Has it wait. `onServed` is told when that is over, unless it is refused. */
   wait(fleet: Fleet, invocation: Invocation, onServed: () => void): Promise<InvocationOutcome> {
-    const outcome = fleet.wait(invocation, onServed);
+    const outcome = fleet.waitPatiently(invocation, onServed);
     if (!fleet.heat.isWatched) this.#watch(fleet);
     return outcome;
   }

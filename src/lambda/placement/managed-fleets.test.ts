@@ -167,4 +167,50 @@ describe("a version on Managed Instances", () => {
     await until(() => driver.alive.size === 1, "the old one is gone");
     await end();
   });
+
+  it("answers everybody who waited for an environment whose init fails", async () => {
+    const { configure, driver, run, end } = setUp();
+    configure({ min: 0, max: 3 });
+    driver.script.onSpecialise = (sandbox) =>
+      sandbox.send(FRAME.INIT_ERROR, Buffer.from(`{"errorType":"E"}`));
+    let answered = 0;
+    const outcomes = [1, 2, 3].map(async (number) => {
+      const outcome = await run(number);
+      answered += 1;
+      return outcome.functionError;
+    });
+    await until(() => answered === 3, "all are told");
+    assert.deepEqual(await Promise.all(outcomes), ["Unhandled", "Unhandled", "Unhandled"]);
+    await end();
+  });
+
+  it("answers everybody who waited for an environment that cannot be built", async () => {
+    const { configure, driver, run, end } = setUp();
+    configure({ min: 0, max: 3 });
+    driver.broken = true;
+    let answered = 0;
+    const outcomes = [1, 2].map((number) =>
+      assert.rejects(run(number), { code: "ServiceException", status: 500 }).then(() => (answered += 1)),
+    );
+    await until(() => answered === 2, "both are told");
+    await Promise.all(outcomes);
+    await end();
+  });
+
+  it("fills the other places of an environment that was started for a repeated init", async () => {
+    const { configure, driver, run, kept, answer, end } = setUp();
+    configure({ min: 0, max: 1 });
+    let inits = 0;
+    driver.script.onSpecialise = (sandbox) => {
+      inits += 1;
+      if (inits === 1) sandbox.send(FRAME.INIT_ERROR, Buffer.from(`{"errorType":"E"}`));
+      else sandbox.send(FRAME.READY);
+    };
+    const outcomes = [run(1), run(2)];
+    await until(() => kept.length === 2, "both run");
+    answer();
+    answer();
+    await Promise.all(outcomes);
+    await end();
+  });
 });

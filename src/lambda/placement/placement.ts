@@ -197,6 +197,7 @@ export class Placement {
 
   /** Those who wait for an environment that is at work have the idle ones; who is left over has others started. */
   #release(fleet: Fleet): void {
+    fleet.hurry();
     for (let left = fleet.idle.length; left > 0; left -= 1) {
       const waiter = fleet.take();
       waiter?.resolve(this.#place(fleet, waiter.invocation));
@@ -360,9 +361,11 @@ export class Placement {
     } catch (thrown) {
       fleet.starting -= 1;
       const error = coerceError(thrown);
-      const waiter = fleet.take();
+      const waiter = fleet.takeMissing();
       if (waiter) this.#cannotStart(fleet.version, waiter, error);
       else logger.warn("an environment could not be built", { function: fleet.version.name, error });
+      // With room for several, more than one may have waited for it.
+      this.#startUnlessServed(fleet, ABOUT_TO_SERVE_LOOKS_MAX);
     } finally {
       pool.coldStartEnded();
     }
@@ -390,12 +393,16 @@ export class Placement {
       return error instanceof AwsError ? error.message : "INTERNAL_FAILURE";
     } finally {
       pool.coldStartEnded();
+      this.#startUnlessServed(fleet, ABOUT_TO_SERVE_LOOKS_MAX);
     }
   }
 
-  /** AWS repeats a failed init once, inside the invocation and under the function's timeout. */
+  /**
+   * AWS repeats a failed init once, inside the invocation and under the function's timeout. With room for several, others
+   * who wait have this environment's other places, or the next one when it ends.
+   */
   #repeatInit(fleet: Fleet): void {
-    const waiter = fleet.take();
+    const waiter = fleet.takeMissing();
     if (!waiter) return;
     if (this.#stopped) return waiter.reject(stopping());
     this.#newEnvironment(fleet, fleet.isManaged)
@@ -457,6 +464,7 @@ export class Placement {
   #remove(fleet: Fleet, environment: Environment): void {
     fleet.remove(environment);
     if (environment.isProvisioned) this.#provisioner.tend(fleet);
+    this.#startUnlessServed(fleet, ABOUT_TO_SERVE_LOOKS_MAX);
     this.#starts.next();
   }
 }
