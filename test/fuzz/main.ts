@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { sharedRuntimes } from "../support/functions.ts";
 import { startTestServer } from "../support/server.ts";
 import { SERVICES, type ServiceName } from "./caller.ts";
-import { fuzz, printFinding } from "./fuzz.ts";
+import { fuzz, printFinding, type FuzzResult } from "./fuzz.ts";
 import { faultsLogged } from "./server-log.ts";
 
 const { values } = parseArgs({
@@ -23,7 +23,10 @@ const { values } = parseArgs({
 const service = values.service as ServiceName | undefined;
 if (service !== undefined && !SERVICES.includes(service))
   throw new Error(`--service: one of ${SERVICES.join(", ")}`);
-const endMs = performance.now() + Number(values.seconds) * 1000;
+const seconds = Number(values.seconds);
+const seed = Number(values.seed);
+if (!(seconds > 0) || !Number.isInteger(seed)) throw new Error("--seconds and --seed: numbers");
+const endMs = performance.now() + seconds * 1000;
 
 console.log(`seed ${values.seed}`);
 const server = await startTestServer({
@@ -40,21 +43,25 @@ const server = await startTestServer({
   ],
 });
 const { endpoint, region, accessKeyId, secretAccessKey } = server.file;
-const result = await fuzz({
-  endpoint,
-  region,
-  accessKeyId,
-  secretAccessKey,
-  seed: Number(values.seed),
-  calls: Infinity,
-  isOver: () => performance.now() > endMs,
-  ...(service ? { services: [service] } : {}),
-  ...(values.operation === undefined ? {} : { operations: [values.operation] }),
-  onCall: (_, finding) => {
-    if (finding) console.log(`${printFinding(finding)}\n`);
-  },
-});
-await server.stop();
+let result: FuzzResult;
+try {
+  result = await fuzz({
+    endpoint,
+    region,
+    accessKeyId,
+    secretAccessKey,
+    seed,
+    calls: Infinity,
+    isOver: () => performance.now() > endMs,
+    ...(service ? { services: [service] } : {}),
+    ...(values.operation === undefined ? {} : { operations: [values.operation] }),
+    onCall: (_, finding) => {
+      if (finding) console.log(`${printFinding(finding)}\n`);
+    },
+  });
+} finally {
+  await server.stop();
+}
 const faults = faultsLogged(server.stderr());
 for (const fault of faults) console.log(`the server's log: ${fault}\n`);
 console.log(

@@ -110,10 +110,47 @@ const SENSIBLE: Readonly<Record<string, Readonly<Record<string, Make>>>> = {
     StartTime: () => new Date(Date.now() - 600_000),
     EndTime: () => new Date(),
     Timestamp: () => new Date(),
+    StorageResolution: among(1, 60),
+    EvaluationPeriods: whole(1, 5),
+    TreatMissingData: among("missing", "ignore", "breaching", "notBreaching"),
+    "PutMetricAlarm.ComparisonOperator": among("GreaterThanThreshold", "LessThanOrEqualToThreshold"),
     AlarmRule: among('ALARM("a")', "TRUE AND NOT FALSE", "nonsense ("),
     Expression: among("m1 * 2", "SUM(METRICS())", "SEARCH('{AWS/Lambda} Errors', 'Sum', 60)", "1 +"),
   },
 };
+
+/**
+ * How often optional members are given without which, or with which, a call ends at the door. By operation and member, of
+ * structures in structures too; the others are as often as their structure is full.
+ */
+const CHANCES: Readonly<Record<string, number>> = {
+  "CreateFunction.Runtime": 0.95,
+  "CreateFunction.Handler": 0.95,
+  "CreateFunction.CapacityProviderConfig": 0.03,
+  "CreateFunction.TenancyConfig": 0.03,
+  "CreateFunction.Layers": 0.1,
+  "CreateFunction.PublishTo": 0.1,
+  "PutMetricData.MetricData": 0.95,
+  "PutMetricData.EntityMetricData": 0.1,
+  "PutMetricData.Value": 0.9,
+  "PutMetricData.Values": 0.05,
+  "PutMetricData.Counts": 0.05,
+  "PutMetricData.StatisticValues": 0.05,
+  "PutMetricAlarm.MetricName": 0.95,
+  "PutMetricAlarm.Namespace": 0.95,
+  "PutMetricAlarm.Period": 0.95,
+  "PutMetricAlarm.Statistic": 0.95,
+  "PutMetricAlarm.Threshold": 0.95,
+  "PutMetricAlarm.DatapointsToAlarm": 0.1,
+  "PutMetricAlarm.ExtendedStatistic": 0.05,
+  "PutMetricAlarm.Metrics": 0.05,
+  "PutMetricAlarm.ThresholdMetricId": 0.05,
+};
+
+/** Undefined: as the others. */
+export function chanceOf(operation: string, { name }: Member): number | undefined {
+  return CHANCES[`${operation}.${name}`];
+}
 
 /** How often a sensible value is taken; otherwise the model's, which is mostly refused. */
 const SHARE = 0.95;

@@ -4,7 +4,7 @@ import type { Random } from "../../bench/trace/random.ts";
 import { compilePattern } from "../../src/wire/models/pattern.ts";
 import type { Member, Shape } from "../../src/wire/models/shapes.ts";
 import type { Memory } from "./memory.ts";
-import { madeFor } from "./sensible.ts";
+import { chanceOf, madeFor } from "./sensible.ts";
 
 /** Beyond this depth of structures in structures only what is required is made. */
 const DEPTH_MAX = 5;
@@ -81,8 +81,8 @@ export class Values {
     // Sometimes a call has next to nothing, sometimes nearly everything.
     const share = this.#random.next() ** 2;
     for (const member of shape.members) {
-      const wanted =
-        member.required || (at.depth < DEPTH_MAX && this.#random.next() < share * likelihood(member));
+      const chance = chanceOf(at.operation, member) ?? share * likelihood(member);
+      const wanted = member.required || (at.depth < DEPTH_MAX && this.#random.next() < chance);
       if (!wanted) continue;
       const value = this.#member(member, at);
       if (value !== undefined) made[member.name] = value;

@@ -34,6 +34,11 @@ const ALARM_KIND = "cloudwatch.alarm";
 const HISTORY_KIND = "cloudwatch.history";
 /** Lines of history of one alarm. */
 const HISTORY_MAX = 100;
+/** Of a line of history [model: HistorySummary, HistoryData]. */
+const SUMMARY_CHARS_MAX = 255;
+const DATA_CHARS_MAX = 4095;
+/** Of each text in the data of a line that would be longer: two reasons find room, however they are escaped. */
+const CUT_CHARS = 300;
 /** [quotas]: 5,000 in a Region. */
 const ALARMS_MAX = 5000;
 const LOOK_MS = 5000;
@@ -322,8 +327,8 @@ export class AlarmBook {
         AlarmName: alarm.name,
         AlarmType: alarm.type === "composite" ? "CompositeAlarm" : "MetricAlarm",
         HistoryItemType: type,
-        HistorySummary: summary,
-        HistoryData: JSON.stringify({ version: "1.0", ...data }),
+        HistorySummary: summary.slice(0, SUMMARY_CHARS_MAX),
+        HistoryData: historyData(data),
         atMs: this.#options.clock.nowMs(),
       };
       const history = [...(await this.history(alarm.name)), line].slice(-HISTORY_MAX);
@@ -346,4 +351,13 @@ export class AlarmBook {
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
+}
+
+function historyData(data: object): string {
+  const all = { version: "1.0", ...data };
+  const text = JSON.stringify(all);
+  if (text.length <= DATA_CHARS_MAX) return text;
+  return JSON.stringify(all, (_, value: unknown) =>
+    typeof value === "string" ? value.slice(0, CUT_CHARS) : value,
+  );
 }

@@ -278,6 +278,19 @@ test("a rule that changes while the one before is judged is judged itself", asyn
   assert.equal(state("c"), "OK");
 });
 
+test("a line of history is no longer than its model allows, whatever the names and reasons are", async (t) => {
+  const { book, child } = await start(t);
+  const name = "n".repeat(255);
+  await child(name);
+  for (const state of ["ALARM", "OK"] as const) await book.setState(name, state, "\u0001".repeat(1023), "");
+  const lines = await book.history(name);
+  assert.equal(lines.length, 3);
+  for (const { HistorySummary = "", HistoryData = "" } of lines) {
+    assert.ok(HistorySummary.length <= 255 && HistoryData.length <= 4095);
+    JSON.parse(HistoryData);
+  }
+});
+
 test("two changes that nothing held back are both told", async (t) => {
   const { book, child, composite, look, performed } = await start(t);
   await child("one");
