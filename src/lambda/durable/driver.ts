@@ -52,7 +52,7 @@ type Came = { readonly outcome: InvocationOutcome } | { readonly error: Error };
 /** Answers in a row that claim to wait for nothing: a race in a function's SDK may cause one [AWS's testing library]. */
 const IDLE_PENDINGS_MAX = 3;
 /** After a fault of the store. */
-const FAULT_PAUSE_MS = 1000;
+export const FAULT_PAUSE_MS = 1000;
 
 export class Driver {
   readonly #options: DriverOptions;

@@ -10,7 +10,6 @@ import type { ErrorObject } from "@aws-sdk/client-lambda";
 import { AwsError, resourceNotFound, serviceException, tooManyRequests } from "../../errors.ts";
 import type { Clock } from "../../kernel/clock.ts";
 import { coerceError, deferred } from "../../kernel/deferred.ts";
-import { countEnd } from "./metrics.ts";
 import { DURABLE_EXECUTIONS_OPEN_MAX } from "../../limits.ts";
 import { StoreClosed, StoreOverloaded, type Change, type Store } from "../../store/store.ts";
 import type { Gauge, MetricsSink } from "../../telemetry/metrics.ts";
@@ -20,10 +19,11 @@ import type { FunctionDirectory } from "../invoke/directory.ts";
 import type { Runner } from "../invoke/run.ts";
 import type { Meter } from "../metering/meter.ts";
 import { ChainedInvokes, checkInvocable, type CompletionStatus } from "./chained.ts";
-import { Driver } from "./driver.ts";
+import { Driver, FAULT_PAUSE_MS } from "./driver.ts";
 import { Entry, type Ended } from "./entry.ts";
 import type { Ending, Execution, Preflight } from "./execution.ts";
 import { ExecutionStore } from "./execution-store.ts";
+import { countEnd } from "./metrics.ts";
 import { OPEN_KIND, type OpenRecord } from "./records.ts";
 import { Retention } from "./retention.ts";
 import { Slots } from "./slots.ts";
@@ -406,9 +406,6 @@ export class DurableExecutions {
     this.#work.add(done);
   }
 }
-
-/** After a fault of the store. */
-const FAULT_PAUSE_MS = 1000;
 
 const FUNCTION_DELETED: ErrorObject = {
   ErrorType: "ResourceNotFoundException",
