@@ -70,11 +70,9 @@ export class KeptFileSystems {
     this.#last += 1;
     const path = join(this.#folder, String(this.#last));
     mkdirSync(path);
-    const second = this.#namespace.run(() => {
-      attachMount(mount, path);
-      return cloneMountAt(path);
-    });
-    return { mount: second, kept: { path, device, state: undefined } };
+    this.#namespace.run(() => attachMount(mount, path));
+    const kept = { path, device, state: undefined };
+    return { mount: this.#orDrop(kept, () => cloneMountAt(path)), kept };
   }
 
   /** Gives it to `account`, with times of now. */
@@ -89,20 +87,32 @@ export class KeptFileSystems {
   /** To be called when its sandbox is gone: it is as new, or dropped and undefined is returned. */
   takeBack(kept: KeptFileSystem, options: { wanted: boolean }): Spare | undefined {
     const { path, device, state } = kept;
-    const mount = this.#namespace.run(() => {
+    const mount = this.#orDrop(kept, () => {
       if (!options.wanted || !state || !isSame(readState(`${path}/.`), state)) return undefined;
       if (writtenKb(device) > WRITTEN_KB_MAX) return undefined;
       return cloneMountAt(path);
     });
-    if (mount === undefined) this.#drop(kept);
     return mount === undefined ? undefined : { mount, kept };
+  }
+
+  /** Runs `cloned` where the file system is mounted, and drops it when that makes no second mount of it. */
+  #orDrop<T extends number | undefined>(kept: KeptFileSystem, cloned: () => T): T {
+    let mount: T | undefined;
+    try {
+      mount = this.#namespace.run(cloned);
+      return mount;
+    } finally {
+      if (mount === undefined) this.#drop(kept);
+    }
   }
 
   #drop({ path }: KeptFileSystem): void {
     const last = this.#namespace.run(() => {
-      const fd = openSync(path, "r");
-      detachMount(path);
-      return fd;
+      try {
+        return openSync(path, "r");
+      } finally {
+        detachMount(path);
+      }
     });
     rmdirSync(path);
     // The last one out unmounts, which writes what is left and may take long: not on this thread.

@@ -123,13 +123,14 @@ export class Sandboxes {
   async specialise(request: SpecialiseRequest): Promise<void> {
     const box = this.#find(request.id);
     if (box.specialised) throw new SandboxError("specialise", `sandbox ${box.id} has its code already`);
+    const pid = livePid(box);
     box.specialised = true;
     if (box.background) box.cgroup.setBackground(false);
     if (box.memoryMb !== request.memoryMb) box.cgroup.setMemory(request.memoryMb * MIB);
     box.memoryMb = request.memoryMb;
     const code = new DetachedCode(this.#options.folders, request.code);
     try {
-      inMountNamespace(box.initPid, () => code.attach(INSIDE));
+      inMountNamespace(pid, () => code.attach(INSIDE));
     } finally {
       code.close();
     }
@@ -137,7 +138,7 @@ export class Sandboxes {
     const previousBytes = box.ephemeralStorageMb * MIB;
     const { index } = box;
     const account = this.#account(index);
-    await this.#options.storage.resize(box.initPid, { index, bytes, previousBytes, account });
+    await this.#options.storage.resize(() => livePid(box), { index, bytes, previousBytes, account });
   }
 
   async signal(id: string, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
@@ -211,7 +212,8 @@ export class Sandboxes {
         descriptors: { output: bwrap.outputFd, link: bwrap.linkFd },
       };
     } catch (error) {
-      await this.#takeBack(index, cgroup);
+      if (cgroup) await removeCgroup(cgroup);
+      this.#takeBack(index);
       throw error;
     }
   }
@@ -321,6 +323,8 @@ export class Sandboxes {
 
   async #announceExit(box: Box): Promise<void> {
     const { code, signal } = await box.bwrap.ended;
+    // It had ended before it was announced, and has been destroyed: its control group is gone, and who asked for that knows.
+    if (this.#boxes.get(box.id) !== box) return;
     this.#options.onExit(box.id, { code, signal, outOfMemory: box.cgroup.oomKills() > 0 });
   }
 
@@ -329,14 +333,15 @@ export class Sandboxes {
     // What is frozen does not die.
     if (box.frozen) box.cgroup.thaw();
     await box.bwrap.gone;
-    await this.#takeBack(box.index, box.cgroup);
+    await removeCgroup(box.cgroup);
     this.#boxes.delete(box.id);
+    this.#takeBack(box.index);
   }
 
-  async #takeBack(index: number, cgroup: Cgroup | undefined): Promise<void> {
-    this.#options.storage.reclaim(index);
-    if (cgroup) await removeCgroup(cgroup);
+  /** To be called when its control group is gone, and so everything that could use what else it had. */
+  #takeBack(index: number): void {
     this.#indexes.delete(index);
+    this.#options.storage.reclaim(index);
   }
 
   #find(id: string): Box {
@@ -362,6 +367,12 @@ export class Sandboxes {
     this.#indexes.add(this.#lastIndex);
     return this.#lastIndex;
   }
+}
+
+/** Throws SandboxError when it has ended: the pid may be another sandbox's by now. */
+function livePid({ id, initPid, bwrap }: Box): number {
+  if (bwrap.isAlive) return initPid;
+  throw new SandboxError("find", `sandbox ${id} has ended`);
 }
 
 function setLimits(cgroup: Cgroup, memoryMb: number): void {

@@ -33,8 +33,8 @@ export interface TemporaryStorage {
   prepare(options: StorageOptions): Promise<PreparedStorage>;
   /** Takes back what only the start of the sandbox needed. Idempotent. */
   release(index: number): void;
-  /** For a running sandbox with nothing in /tmp yet; `pid` is one of its processes. */
-  resize(pid: number, options: StorageOptions & { previousBytes: number }): Promise<void>;
+  /** For a running sandbox with nothing in /tmp yet; `pid` tells one of its processes, and throws when there is none any more. */
+  resize(pid: () => number, options: StorageOptions & { previousBytes: number }): Promise<void>;
   /** Everything in the sandbox is gone: its file system may serve another. Idempotent. */
   reclaim(index: number): void;
 }
@@ -64,7 +64,7 @@ export const tmpfsStorage: TemporaryStorage = {
   release: () => undefined,
   reclaim: () => undefined,
   resize: (pid, { bytes }) => {
-    inMountNamespace(pid, () => resizeTmpfs(bytes));
+    inMountNamespace(pid(), () => resizeTmpfs(bytes));
     return Promise.resolve();
   },
 };
@@ -110,7 +110,8 @@ export class ImageStorage implements TemporaryStorage {
     const mount = await this.#take(options);
     const folder = this.#staged(options.index);
     try {
-      mkdirSync(folder);
+      // It is there when an attempt with this number failed here before.
+      mkdirSync(folder, { recursive: true });
       attachMount(mount, folder);
     } finally {
       closeSync(mount);
@@ -132,11 +133,11 @@ export class ImageStorage implements TemporaryStorage {
     rmdirSync(folder);
   }
 
-  async resize(pid: number, options: StorageOptions & { previousBytes: number }): Promise<void> {
+  async resize(pid: () => number, options: StorageOptions & { previousBytes: number }): Promise<void> {
     if (options.bytes === options.previousBytes) return;
     const mount = await this.#take(options);
     try {
-      inMountNamespace(pid, () => attachMount(mount, "/tmp"));
+      inMountNamespace(pid(), () => attachMount(mount, "/tmp"));
     } finally {
       closeSync(mount);
     }
