@@ -207,7 +207,7 @@ describe("a capacity provider", () => {
   });
 
   it("has a hundred versions at the most", async () => {
-    const { call, create, control } = await withProvider();
+    const { call, create, settled, control } = await withProvider();
     await create("f", managed());
     for (let number = 1; number <= 100; number += 1) {
       await call("UpdateFunctionConfiguration", { FunctionName: "f", Description: String(number) });
@@ -218,6 +218,14 @@ describe("a capacity provider", () => {
     await assert.rejects(call("PublishVersion", { FunctionName: "f", PublishTo: "LATEST_PUBLISHED" }), limit);
     const another = { ...createInput("g"), ...managed(), Publish: true };
     await assert.rejects(call("CreateFunction", another), limit);
+    // One that was published on another provider is a new one here.
+    await call("CreateCapacityProvider", { ...PROVIDER, CapacityProviderName: "q" });
+    await create("h", { ...managed({ CapacityProviderArn: `${PROVIDER_ARN.slice(0, -1)}q` }) });
+    const publishing = { FunctionName: "h", PublishTo: "LATEST_PUBLISHED" };
+    await call("PublishVersion", publishing);
+    await call("UpdateFunctionConfiguration", { FunctionName: "h", ...managed() });
+    await settled("h");
+    await assert.rejects(call("PublishVersion", publishing), limit);
     await call("DeleteFunction", { FunctionName: "f", Qualifier: "7" });
     await call("CreateFunction", another);
     await control.close();

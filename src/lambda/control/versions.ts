@@ -71,9 +71,13 @@ export function publish(
     const { state } = before.value;
     const runs = state.state === "Active" && before.value.settings.runtime === build.settings.runtime;
     const isOff = state.state === "Deactivated";
+    const moves = before.value.settings.managed?.provider !== build.settings.managed.provider;
     return {
       record,
-      also: [putVersion(name, runs || isOff ? { ...version, state } : version, before.revision)],
+      also: [
+        putVersion(name, runs || isOff ? { ...version, state } : version, before.revision),
+        ...(moves ? claimOn(build.settings, true, providers, functions.index) : []),
+      ],
     };
   }
   return {
