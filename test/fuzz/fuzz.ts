@@ -204,9 +204,10 @@ function verdict(operation: Operation, kind: Kind, reply: Reply): string | undef
   const isLogs = operation.model.name === "logs" && code === "InvalidParameterException";
   if (!COMMON_ERRORS.has(code) && !isLogs && operation.data.errors?.includes(code) !== true)
     return `an error that the model does not list: ${code}: ${message}`;
-  // The models' patterns of these two allow more than the services take: ARNs without a partition, say.
+  // The models' patterns of these allow more than the services take: ARNs without a partition, layers of AWS's own, say.
   const isConstraint =
-    /^(ValidationException|ValidationError)$/.test(code) && !/'(functionName|layerName)'/.test(message);
+    /^(ValidationException|ValidationError)$/.test(code) &&
+    !/'(functionName|layerName|layers)'/.test(message);
   const isMalformed =
     MALFORMED.test(code) || (isConstraint && / validation errors? detected: /.test(message));
   if (isMalformed && kind.name === "valid" && kind.isSure)
