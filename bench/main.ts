@@ -12,7 +12,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchAsynchronous } from "./parts/asynchronous.ts";
 import { benchBurst } from "./parts/burst.ts";
@@ -42,6 +42,8 @@ import {
   type Waterfall,
 } from "./support/report.ts";
 import { drawSvg } from "./support/svg.ts";
+
+const CHECKOUT = join(import.meta.dirname, "..");
 
 const PARTS: readonly { name: string; ofOthers: boolean; run: (context: Context) => Promise<void> }[] = [
   { name: "warm", ofOthers: true, run: benchWarm },
@@ -153,7 +155,10 @@ function publish(report: Report): void {
   writeFileSync(join(folder, "latest.svg"), drawSvg(report.distributions, report.waterfalls, report.curves));
   process.stdout.write(`\n${formatHeader(report)}\n\n${formatTable(report)}\n\n`);
   for (const { part, error } of report.failures) process.stdout.write(`NOT MEASURED: ${part}: ${error}\n`);
-  process.stdout.write(`${join(folder, "latest.json")}\n${join(folder, "latest.svg")}\n`);
+  // A checkout that only root may enter is shown to the run at another place: its own name for the folder is the one to tell.
+  const told = relative(CHECKOUT, folder);
+  const shown = told.startsWith("..") ? folder : told;
+  process.stdout.write(`${join(shown, "latest.json")}\n${join(shown, "latest.svg")}\n`);
 }
 
 function parseEndpoint(url: string, variables: NodeJS.ProcessEnv): Endpoint {

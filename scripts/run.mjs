@@ -27,15 +27,18 @@ export function run(file, args, options = {}) {
   const isServer = args.includes("start");
   const [command, ...commandArgs] = isServer ? everybodysPlace() : [node24(), ROOT];
   const place = commandArgs.pop();
-  const child = spawn(
+  stayInFront(
     command,
     [...commandArgs, ...(isServer ? SERVER_FLAGS : []), join(place, compiledFile(file)), ...args],
     {
-      stdio: "inherit",
       env: { ...(isServer ? SERVER_VARIABLES : {}), ...(options.env ?? process.env) },
       cwd: options.cwd ?? process.cwd(),
     },
   );
+}
+
+function stayInFront(command, args, options) {
+  const child = spawn(command, args, { stdio: "inherit", ...options });
   // A terminal sends Ctrl-C to the child as well; a supervisor signals only us.
   for (const signal of SIGNALS)
     process.on(signal, () => (process.stdin.isTTY && signal === "SIGINT" ? undefined : child.kill(signal)));
@@ -71,7 +74,7 @@ function showAt(place, folder) {
 }
 
 /**
- * For the tests, whose servers give up root as well: the command that runs `file` where everybody may enter; undefined
+ * For tests and benchmarks, whose servers give up root as well: the command that runs `file` where everybody may enter; undefined
  * when this checkout is such a place.
  */
 export function whereEverybodyEnters(file, args) {
@@ -89,7 +92,11 @@ function isOpen(folder) {
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  ensureNpmPackages();
-  const [file, ...args] = process.argv.slice(2);
-  run(file, args);
+  const args = process.argv.slice(2);
+  const [command, ...commandArgs] = whereEverybodyEnters("scripts/run.mjs", args) ?? [];
+  if (command) stayInFront(command, commandArgs);
+  else {
+    ensureNpmPackages();
+    run(args[0], args.slice(1));
+  }
 }
