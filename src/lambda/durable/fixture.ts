@@ -6,7 +6,7 @@ import type { Operation, OperationUpdate } from "@aws-sdk/client-lambda";
 import { ManualClock } from "../../kernel/clock.ts";
 import { coerceError } from "../../kernel/deferred.ts";
 import { MemoryStore } from "../../store/memory.ts";
-import type { Store } from "../../store/store.ts";
+import { Life } from "../../store/mortal.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import { arnOf, FakeFunctions, TRACE } from "../invoke/asynchronous/fixture.ts";
 import { outcomeOf } from "../invoke/fakes.ts";
@@ -132,17 +132,17 @@ export class Server {
   readonly executions: DurableExecutions;
   readonly requests: DurableRequests;
   readonly #world: World;
-  #dead = false;
+  readonly #life = new Life();
 
   constructor(world: World, options: Partial<DurableExecutionsOptions>) {
     this.#world = world;
     const { clock, functions, lines, usages, denied } = world;
     this.executions = new DurableExecutions({
-      store: this.#mortal(world.store),
+      store: this.#life.store(world.store),
       clock,
       directory: functions,
       settings: functions,
-      runner: { run: (version, invocation) => this.#live(this.#run(version, invocation)) },
+      runner: { run: (version, invocation) => this.#life.while(this.#run(version, invocation)) },
       meter: { record: (usage) => void usages.push(usage) },
       metrics: {
         count: (name, dimensions, value) => void world.counted.push({ name, value, ...dimensions }),
@@ -208,28 +208,7 @@ export class Server {
 
   /** As kill -9: nothing that was under way comes to an end, nothing more is written. */
   kill(): void {
-    this.#dead = true;
+    this.#life.kill();
     this.executions.stop();
-  }
-
-  async #live<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work;
-    } finally {
-      if (this.#dead) await new Promise<never>(() => undefined);
-    }
-  }
-
-  #mortal(store: MemoryStore): Store {
-    return new Proxy<Store>(store, {
-      get: (_, member) => {
-        const value: unknown = Reflect.get(store, member, store);
-        if (typeof value !== "function") return value;
-        return (...args: unknown[]): unknown => {
-          if (this.#dead) return new Promise<never>(() => undefined);
-          return this.#live(Reflect.apply(value, store, args) as Promise<unknown>);
-        };
-      },
-    });
   }
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { ByteCollector } from "../../kernel/byte-collector.ts";
 import type { InvokeHead } from "./runtime-connection.ts";
 
-export const PREFIX = "/2018-06-01/runtime/";
+const PREFIX = "/2018-06-01/runtime/";
 export const RESPONSE_MODE_HEADER = "lambda-runtime-function-response-mode";
 export const STATUS_OK = JSON.stringify({ status: "OK" });
 
@@ -47,6 +47,24 @@ export function reply(response: ServerResponse, status: number, body: string): v
     "Content-Length": Buffer.byteLength(body),
   });
   response.end(body);
+}
+
+/** A request that is one of the Runtime API's. */
+export type RuntimeCall =
+  | { readonly name: "next" }
+  | { readonly name: "initError" }
+  | { readonly name: "response" | "error"; readonly requestId: string };
+
+/** Undefined when the Runtime API knows no such request. */
+export function runtimeCall({ method, url = "" }: IncomingMessage): RuntimeCall | undefined {
+  if (!url.startsWith(PREFIX)) return undefined;
+  const [area, id, action] = url.slice(PREFIX.length).split("?", 1)[0]?.split("/") ?? [];
+  if (method === "GET" && area === "invocation" && id === "next" && action === undefined)
+    return { name: "next" };
+  if (method !== "POST") return undefined;
+  if (area === "init" && id === "error") return { name: "initError" };
+  const isAnswer = area === "invocation" && id !== undefined && (action === "response" || action === "error");
+  return isAnswer ? { name: action, requestId: id } : undefined;
 }
 
 export function notFound(request: IncomingMessage, response: ServerResponse): void {

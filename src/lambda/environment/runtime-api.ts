@@ -23,10 +23,10 @@ import {
   errorBody,
   nextHeaders,
   notFound,
-  PREFIX,
   readBody,
   reply,
   RESPONSE_MODE_HEADER,
+  runtimeCall,
   STATUS_OK,
   trailingError,
   withErrorType,
@@ -90,18 +90,12 @@ export class RuntimeApiSession implements Session {
   /** Answers one request of this environment's runtime. */
   handle(request: IncomingMessage, response: ServerResponse): void {
     if (this.#closed) return void response.destroy();
-    const url = request.url ?? "";
-    if (!url.startsWith(PREFIX)) return notFound(request, response);
-    const [area, id, action] = url.slice(PREFIX.length).split("?", 1)[0]?.split("/") ?? [];
-    if (request.method === "GET" && area === "invocation" && id === "next" && action === undefined)
-      return this.#next(request, response);
-    if (request.method === "POST" && area === "init" && id === "error")
-      return this.#initError(request, response);
-    if (request.method === "POST" && area === "invocation" && id !== undefined) {
-      if (action === "response") return this.#respond(request, response, id);
-      if (action === "error") return this.#fail(request, response, id);
-    }
-    notFound(request, response);
+    const call = runtimeCall(request);
+    if (!call) return notFound(request, response);
+    if (call.name === "next") return this.#next(request, response);
+    if (call.name === "initError") return this.#initError(request, response);
+    if (call.name === "response") return this.#respond(request, response, call.requestId);
+    this.#fail(request, response, call.requestId);
   }
 
   #next(request: IncomingMessage, response: ServerResponse): void {

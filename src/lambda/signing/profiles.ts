@@ -7,6 +7,7 @@ import { chmod, link, lstat, mkdir, open, readdir, rename, rm } from "node:fs/pr
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { formatArn, parseArn, type Arn } from "../../kernel/arn.ts";
+import { isMissing, syncFolder } from "../../kernel/files.ts";
 import { newUuid } from "../../kernel/ids.ts";
 
 export interface SigningProfile {
@@ -267,15 +268,6 @@ async function writeProfile(path: string, profile: SigningProfile, how: "new" | 
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
 /** It may be another user's than the one who writes: it must not lead elsewhere. */
 async function checkFolder(folder: string): Promise<void> {
   if (!(await lstat(folder)).isDirectory()) throw new ProfileError(`${folder} is not a folder`);
@@ -285,7 +277,7 @@ async function ignoringMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }

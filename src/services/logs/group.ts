@@ -7,11 +7,12 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { deferred, type Deferred } from "../../kernel/deferred.ts";
+import { isMissing } from "../../kernel/files.ts";
 import type { LogEvent } from "../../telemetry/log-sink.ts";
 import { RECORD_BYTES_TARGET, SEGMENT_AGE_MS_MAX, WRITE_BYTES } from "./limits.ts";
 import { bytesOf, Generation, type ControlItem, type StreamQueue } from "./pending.ts";
 import { encodeEvents, encodeRemove, encodeStream, type EventsHead } from "./record.ts";
-import { isNotFound, Segment } from "./segment.ts";
+import { Segment } from "./segment.ts";
 
 /** The group as the Store keeps it, under its name. */
 export interface GroupRecord {
@@ -81,7 +82,7 @@ export class Group {
     try {
       files = await readdir(this.directory);
     } catch (error) {
-      if (isNotFound(error)) return;
+      if (isMissing(error)) return;
       throw error;
     }
     const ordinals = files

@@ -4,6 +4,7 @@
  * have events in it; when it is closed this is also written beside it (`.index`), so that opening reads few segments.
  */
 import { open, readFile, rename, rm, writeFile, type FileHandle } from "node:fs/promises";
+import { isMissing } from "../../kernel/files.ts";
 import type { StreamRecord } from "./record.ts";
 import { decodeEventsHead, decodeStream, readRecords, RECORD, type RecordBatch } from "./record.ts";
 
@@ -178,7 +179,7 @@ export class Segment {
     try {
       return await open(this.path, "r");
     } catch (error) {
-      if (isNotFound(error)) return undefined;
+      if (isMissing(error)) return undefined;
       throw error;
     }
   }
@@ -188,7 +189,7 @@ export class Segment {
     try {
       text = await readFile(this.#indexPath, "utf8");
     } catch (error) {
-      if (isNotFound(error)) return false;
+      if (isMissing(error)) return false;
       throw error;
     }
     const index = parseIndex(text);
@@ -212,8 +213,4 @@ function parseIndex(text: string): SegmentIndex | undefined {
   } catch {
     return undefined;
   }
-}
-
-export function isNotFound(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { AwsError } from "../../errors.ts";
 import { assert, unreachable } from "../../kernel/assert.ts";
 import type { Clock } from "../../kernel/clock.ts";
+import { isMissing, syncFolder } from "../../kernel/files.ts";
 import { newUuid } from "../../kernel/ids.ts";
 import { KeyedMutex } from "../../kernel/keyed-mutex.ts";
 import { CODE_UNZIPPED_BYTES_MAX, ZIP_ENTRIES_MAX } from "../../limits.ts";
@@ -256,10 +257,6 @@ function explain(error: unknown): unknown {
   return new StoreFailure(`the code store failed: ${error.message}`, { hint: DISK_HINT, cause: error });
 }
 
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
 async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
@@ -267,14 +264,5 @@ async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if (isMissing(error)) return false;
     throw error;
-  }
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

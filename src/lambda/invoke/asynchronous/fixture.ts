@@ -3,7 +3,7 @@ import { resourceNotFound } from "../../../errors.ts";
 import { functionArn } from "../../../kernel/arn.ts";
 import { ManualClock } from "../../../kernel/clock.ts";
 import { MemoryStore } from "../../../store/memory.ts";
-import type { DurableQueue, Store } from "../../../store/store.ts";
+import { Life } from "../../../store/mortal.ts";
 import { createLogger } from "../../../telemetry/logger.ts";
 import type { MetricDimensions } from "../../../telemetry/metrics.ts";
 import { fakeVersion } from "../../environment/fakes.ts";
@@ -155,7 +155,7 @@ export class Server {
   readonly queue: AsynchronousQueue;
   readonly destinations: Destinations;
   readonly #world: World;
-  #dead = false;
+  readonly #life = new Life();
 
   constructor(world: World, options: Partial<AsynchronousOptions>) {
     this.#world = world;
@@ -164,9 +164,9 @@ export class Server {
       roleMay: (_role, { action, resource }) => !world.denied.has(`${action} ${resource}`),
     });
     this.queue = new AsynchronousQueue({
-      store: this.#mortal(world.store),
+      store: this.#life.store(world.store),
       clock,
-      runner: { run: (version, invocation) => this.#live(inside.run(version, invocation)) },
+      runner: { run: (version, invocation) => this.#life.while(inside.run(version, invocation)) },
       directory: functions,
       settings: functions,
       destinations: this.destinations,
@@ -183,7 +183,7 @@ export class Server {
     const target = (bodyBytesMax: number, takesRecordsWithoutPayloads: boolean) => ({
       bodyBytesMax,
       takesRecordsWithoutPayloads,
-      deliver: (delivery: Delivery) => this.#live(world.receive(delivery)),
+      deliver: (delivery: Delivery) => this.#life.while(world.receive(delivery)),
     });
     this.destinations.register("sqs", target(1024 * 1024, false));
     this.destinations.register("sns", target(256 * 1024, true));
@@ -205,32 +205,8 @@ export class Server {
 
   /** As kill -9: nothing that was under way comes to an end, nothing more is written. */
   kill(): void {
-    this.#dead = true;
+    this.#life.kill();
     this.queue.stop();
-  }
-
-  async #live<T>(work: Promise<T>): Promise<T> {
-    try {
-      return await work;
-    } finally {
-      if (this.#dead) await new Promise<never>(() => undefined);
-    }
-  }
-
-  #mortal(store: MemoryStore): Store {
-    const guard = <Target extends object>(target: Target): Target =>
-      new Proxy(target, {
-        get: (_, member) => {
-          const value: unknown = Reflect.get(target, member, target);
-          if (typeof value !== "function") return value;
-          return (...args: unknown[]): unknown => {
-            if (member === "queue") return guard(Reflect.apply(value, target, args) as DurableQueue);
-            if (this.#dead) return new Promise<never>(() => undefined);
-            return this.#live(Reflect.apply(value, target, args) as Promise<unknown>);
-          };
-        },
-      });
-    return guard(store);
   }
 }
 

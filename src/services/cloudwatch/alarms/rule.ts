@@ -1,5 +1,6 @@
 /** The rule of a composite alarm [docs: Create_Composite_Alarm]: `(ALARM(a) OR ALARM("b c")) AND NOT OK(c)`. */
 import { validationError } from "../../../errors.ts";
+import { Scanner } from "../scanner.ts";
 import type { AlarmState } from "./verdict.ts";
 
 export interface AlarmRule {
@@ -36,18 +37,17 @@ export function alarmNameOf(nameOrArn: string): string {
 
 class Parser {
   readonly children = new Set<string>();
-  readonly #text: string;
-  #at = 0;
+  readonly #scanner: Scanner;
   #elements = 0;
 
   constructor(text: string) {
-    this.#text = text;
+    this.#scanner = new Scanner(text);
   }
 
   whole(): Test {
     const test = this.#any();
-    this.#take(BLANK);
-    if (this.#at < this.#text.length) throw this.#malformed();
+    this.#scanner.take(BLANK);
+    if (!this.#scanner.isAtEnd) throw this.#malformed();
     return test;
   }
 
@@ -79,7 +79,7 @@ class Parser {
       if (!this.#skip(")")) throw this.#malformed();
       return test;
     }
-    const word = this.#take(WORD)?.[0] ?? "";
+    const word = this.#scanner.take(WORD)?.[0] ?? "";
     if (word === "TRUE") return () => true;
     if (word === "FALSE") return () => false;
     if (!STATES.includes(word) || !this.#skip("(")) throw this.#malformed();
@@ -92,39 +92,32 @@ class Parser {
   }
 
   #name(): string {
-    this.#take(BLANK);
-    const quoted = this.#take(QUOTED)?.[1]?.replace(/\\([^])/g, "$1");
-    const name = quoted ?? this.#take(BARE)?.[0].trim() ?? "";
+    this.#scanner.take(BLANK);
+    const quoted = this.#scanner.take(QUOTED)?.[1]?.replace(/\\([^])/g, "$1");
+    const name = quoted ?? this.#scanner.take(BARE)?.[0].trim() ?? "";
     if (name === "") throw this.#malformed();
     return alarmNameOf(name);
   }
 
   #skipWord(word: string): boolean {
-    this.#take(BLANK);
-    const before = this.#at;
-    if (this.#take(WORD)?.[0] === word) return true;
-    this.#at = before;
+    this.#scanner.take(BLANK);
+    const before = this.#scanner.at;
+    if (this.#scanner.take(WORD)?.[0] === word) return true;
+    this.#scanner.at = before;
     return false;
   }
 
   #skip(symbol: string): boolean {
-    this.#take(BLANK);
-    if (this.#text[this.#at] !== symbol) return false;
-    this.#at += 1;
-    this.#take(BLANK);
+    this.#scanner.take(BLANK);
+    if (this.#scanner.text[this.#scanner.at] !== symbol) return false;
+    this.#scanner.at += 1;
+    this.#scanner.take(BLANK);
     return true;
-  }
-
-  #take(pattern: RegExp): RegExpExecArray | null {
-    pattern.lastIndex = this.#at;
-    const found = pattern.exec(this.#text);
-    if (found) this.#at = pattern.lastIndex;
-    return found;
   }
 
   #malformed() {
     return validationError(
-      `AlarmRule is not valid: it cannot be understood from position ${this.#at + 1} on.`,
+      `AlarmRule is not valid: it cannot be understood from position ${this.#scanner.at + 1} on.`,
     );
   }
 }

@@ -1,4 +1,5 @@
 /** The words of a metric math expression. */
+import { Scanner } from "../scanner.ts";
 import { MathError } from "./syntax.ts";
 
 export interface Token {
@@ -19,24 +20,24 @@ const STRING = /'((?:[^'\\]|\\[^])*)'|"((?:[^"\\]|\\[^])*)"/y;
 /** Throws MathError. The last token is the end. */
 export function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
-  let at = 0;
-  const take = (pattern: RegExp): RegExpExecArray | null => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(text);
-    if (found) at = pattern.lastIndex;
-    return found;
-  };
+  const scanner = new Scanner(text);
   for (;;) {
-    take(BLANK);
-    const start = at;
-    if (start === text.length) return [...tokens, { kind: "end", text: "", at: start }];
-    const string = take(STRING);
+    scanner.take(BLANK);
+    const { at } = scanner;
+    if (scanner.isAtEnd) return [...tokens, { kind: "end", text: "", at }];
+    const string = scanner.take(STRING);
     if (string) {
-      tokens.push({ kind: "string", text: string[1] ?? string[2] ?? "", at: start });
+      tokens.push({ kind: "string", text: string[1] ?? string[2] ?? "", at });
       continue;
     }
-    const kind = take(NUMBER) ? "number" : take(NAME) ? "name" : take(SYMBOL) ? "symbol" : undefined;
-    if (!kind) throw new MathError(`Unexpected character '${text[start]}' at position ${start + 1}`);
-    tokens.push({ kind, text: text.slice(start, at), at: start });
+    const kind = scanner.take(NUMBER)
+      ? "number"
+      : scanner.take(NAME)
+        ? "name"
+        : scanner.take(SYMBOL)
+          ? "symbol"
+          : undefined;
+    if (!kind) throw new MathError(`Unexpected character '${text[at]}' at position ${at + 1}`);
+    tokens.push({ kind, text: text.slice(at, scanner.at), at });
   }
 }

@@ -4,6 +4,7 @@
  */
 import { MathError } from "../math/syntax.ts";
 import type { Metric } from "../metrics/series.ts";
+import { Scanner } from "../scanner.ts";
 import { CutName, PartialTerm } from "./names.ts";
 
 export type MetricTest = (metric: Metric) => boolean;
@@ -72,23 +73,17 @@ function schemaTest(text: string): MetricTest {
 
 function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
-  let at = 0;
-  const take = (pattern: RegExp): RegExpExecArray | null => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(text);
-    if (found) at = pattern.lastIndex;
-    return found;
-  };
+  const scanner = new Scanner(text);
   for (;;) {
-    take(SPACE);
-    if (at === text.length) return [...tokens, { kind: "end", text: "" }];
-    const exact = take(EXACT);
-    const symbol = exact ? null : take(SYMBOL);
-    const term = exact || symbol ? null : take(TERM);
+    scanner.take(SPACE);
+    if (scanner.isAtEnd) return [...tokens, { kind: "end", text: "" }];
+    const exact = scanner.take(EXACT);
+    const symbol = exact ? null : scanner.take(SYMBOL);
+    const term = exact || symbol ? null : scanner.take(TERM);
     if (exact) tokens.push({ kind: "exact", text: (exact[1] ?? "").replace(/\\([^])/g, "$1") });
     else if (symbol) tokens.push({ kind: "symbol", text: symbol[0] });
     else if (term) tokens.push({ kind: "term", text: term[0] });
-    else throw new MathError(`Unexpected '${text[at]}' in the search`);
+    else throw new MathError(`Unexpected '${text[scanner.at]}' in the search`);
   }
 }
 

@@ -270,6 +270,8 @@ test("a live tail starts, tells matching events, and ends with its client", asyn
   await bed.call("FilterLogEvents", { logGroupName: GROUP, limit: 1 });
   const found: LiveTailSessionLogEvent[] = [];
   while (found.length === 0) {
+    // Events are read from files: the clock must not run to the session's end before that.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
     const update = stream.next();
     bed.clock.advance(1000);
     found.push(...(await update).value.sessionUpdate.sessionResults);
